@@ -1,0 +1,1 @@
+"""A walk through the document on custom derivative rules, example by example."""

@@ -101,7 +101,7 @@ def _row(line: Line) -> str:
     if line.document is None:
         return f"<tr>{ours}</tr>"
     document = f"<td><pre>{html.escape(line.document)}</pre></td>"
-    return f"<tr>{ours}{document}<td>{_mark(line.agrees)}</td></tr>"
+    return f"<tr>{ours}{document}<td class='tick'>{_mark(line.agrees)}</td></tr>"
 
 
 def _image(outcome: Outcome, folder: Path) -> str:
@@ -154,7 +154,9 @@ def _between(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> 
         return ""
     if row == last_row:
         return lines[row - 1][column:last_column]
-    return lines[row - 1][column:] + "".join(lines[row : last_row - 1])
+    whole = "".join(lines[row : last_row - 1])
+    rest = lines[last_row - 1][:last_column] if last_row <= len(lines) else ""
+    return lines[row - 1][column:] + whole + rest
 
 
 def _kind(token: tokenize.TokenInfo) -> str:

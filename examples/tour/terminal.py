@@ -79,17 +79,13 @@ def _rows(line: Line) -> Iterable[str]:
     document = (line.document or "").splitlines()
     if line.document is None:
         yield from (f"     {text}" for text in ours)
-    elif max(map(len, ours)) < COLUMN and len(ours) == len(document) == 1:
+    elif len(ours) == len(document) == 1 and len(ours[0]) < COLUMN:
         yield f"   {mark} {ours[0]:<{COLUMN}}{document[0]}"
     else:
-        yield from _stacked(mark, ours, document)
-
-
-def _stacked(mark: str, ours: list[str], document: list[str]) -> Iterable[str]:
-    yield f"   {mark} {ours[0]}"
-    yield from (f"     {text}" for text in ours[1:])
-    yield styled("     the document:", "dim")
-    yield from (styled(f"     {text}", "dim") for text in document)
+        yield f"   {mark} {ours[0]}"
+        yield from (f"     {text}" for text in ours[1:])
+        yield styled("     document:", "dim")
+        yield from (styled(f"     {text}", "dim") for text in document)
 
 
 def print_timings(timings: Iterable[Timing]) -> None:

@@ -1,0 +1,2 @@
+"""NumPy's functions on arrays and traced values."""
+from pullback.numpy import operators

@@ -1,0 +1,166 @@
+"""Arguments of array functions: arrays and numbers, axes, shapes, static integers."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.core.array import SCALARS, Array, Operators
+from pullback.core.calling import as_value
+from pullback.core.origin import called_at
+from pullback.core.trace import Tracer, Value, aval_of
+from pullback.errors import (
+    ArgumentError,
+    DtypeError,
+    NotAnArrayError,
+    ShapeError,
+    TracerIntegerError,
+)
+
+
+def array_argument(x: Any, who: str, name: str = "its argument") -> Value:
+    """Give the array or traced value an argument stands for.
+
+    Raises:
+        NotAnArrayError: a list, a string or another thing that is no array or number.
+    """
+    if isinstance(x, Operators):
+        return x
+    if isinstance(x, (list, tuple)):
+        raise NotAnArrayError(
+            f"{who} takes arrays and numbers; {name} is a {type(x).__name__}: {x!r:.60}.",
+            where=called_at(),
+            mend=f"Make an array of it first: {who}(jnp.array(...)).",
+        )
+    if x is None:
+        raise NotAnArrayError(
+            f"{who} takes arrays and numbers; {name} is None.",
+            where=called_at(),
+            mend="Give an array or a number.",
+        )
+    return as_value(x, f"{who} ({name})")
+
+
+def describe(x: Any) -> str:
+    """Write the type of a value as errors show it: `f32[3]`."""
+    return repr(aval_of(x))
+
+
+def static_int(x: Any, who: str, name: str) -> int:
+    """Give a Python integer that must be known when tracing.
+
+    Raises:
+        TracerIntegerError: a traced value.
+        ArgumentError: no integer.
+    """
+    if isinstance(x, Tracer) and x.concrete() is None:
+        raise TracerIntegerError(
+            f"{who} needs {name} as a static integer; got {x.describe()}.",
+            where=called_at(),
+            mend=f"Give {name} as a Python int, or mark the argument it comes from "
+            "static with static_argnums.",
+        )
+    try:
+        return operator.index(x)
+    except TypeError:
+        raise ArgumentError(
+            f"{who} needs {name} as an integer; got {x!r:.60}.",
+            where=called_at(),
+            mend=f"Give {name} as a Python int.",
+        ) from None
+
+
+def static_array(x: Any, who: str, name: str, why: str) -> np.ndarray[Any, Any]:
+    """Give the NumPy array behind an argument whose values fix the result's shape.
+
+    Raises:
+        TracerIntegerError: a traced value; `why` says why values are needed.
+    """
+    if isinstance(x, Tracer):
+        concrete = x.concrete()
+        if concrete is None:
+            raise TracerIntegerError(
+                f"{who} needs the values of {name}, {why}; got {x.describe()}.",
+                where=called_at(),
+                mend=f"Give {name} as a NumPy array or Python value, give the result's "
+                "length where the function takes size=, or use jnp.where(mask, x, y).",
+            )
+        x = concrete
+    return np.asarray(x.fetch() if isinstance(x, Array) else x)
+
+
+def axis_argument(axis: Any, rank: int, who: str, name: str = "axis") -> int:
+    """Give a non-negative axis.
+
+    Raises:
+        ArgumentError: an axis that an array of this rank does not have.
+    """
+    given = static_int(axis, who, name)
+    if not -rank <= given < rank:
+        raise ArgumentError(
+            f"{who} was given {name}={given} for an array of {rank} dimensions.",
+            where=called_at(),
+            mend=f"Use an axis from {-rank} to {rank - 1}."
+            if rank
+            else "A scalar has no axes; reshape it first.",
+        )
+    return given % rank
+
+
+def axes_argument(axis: Any, rank: int, who: str) -> tuple[int, ...]:
+    """Give sorted non-negative axes of None (all), one axis, or a sequence of axes.
+
+    Raises:
+        ArgumentError: an axis out of range, or the same axis twice.
+    """
+    if axis is None:
+        return tuple(range(rank))
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = sorted(axis_argument(a, rank, who) for a in given)
+    if len(set(axes)) != len(axes):
+        raise ArgumentError(
+            f"{who} was given an axis twice: axis={axis!r}.",
+            where=called_at(),
+            mend="Name each axis once.",
+        )
+    return tuple(axes)
+
+
+def shape_argument(shape: Any, who: str) -> tuple[int, ...]:
+    """Give a shape of an integer or a sequence of integers.
+
+    Raises:
+        ArgumentError: a negative length.
+    """
+    if isinstance(shape, (np.ndarray, Array)) or (
+        isinstance(shape, Iterable) and not isinstance(shape, Tracer)
+    ):
+        lengths: Sequence[Any] = list(shape) if np.ndim(shape) else [shape]
+    else:
+        lengths = [shape]
+    out = tuple([static_int(n, who, "shape") for n in lengths])
+    if any(n < 0 for n in out):
+        raise ArgumentError(
+            f"{who} was given a shape with a negative length: {out}.",
+            where=called_at(),
+            mend="Use lengths of zero or more.",
+        )
+    return out
+
+
+def is_scalar(x: Any) -> bool:
+    """Whether `x` is a Python number, which adopts the dtype of what it meets."""
+    return type(x) in SCALARS
+
+
+def wrong_shape(who: str, what: str, mend: str) -> ShapeError:
+    """Make the error for shapes that do not fit a function."""
+    return ShapeError(f"{who} {what}", where=called_at(), mend=mend)
+
+
+def wrong_dtype(who: str, what: str, mend: str) -> DtypeError:
+    """Make the error for a dtype that a function does not take."""
+    return DtypeError(f"{who} {what}", where=called_at(), mend=mend)

@@ -1,0 +1,102 @@
+"""Promotion: operands of different dtypes become operands of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.core.array import SCALARS, Operators, from_host
+from pullback.core.trace import Value
+from pullback.dtypes import Dtype
+from pullback.numpy.arguments import array_argument
+from pullback.primitives.table import convert
+
+__all__ = [
+    "FLOATING",
+    "INEXACT",
+    "INTEGRAL",
+    "NUMERIC",
+    "as_inexact",
+    "convert",
+    "promote",
+    "promote_arrays",
+    "to_inexact",
+]
+
+# dtypes by number, for the fast branches. These are NumPy's own: Python scalars adopt
+# them in NumPy's operators, while bfloat16 and the eight-bit floats would widen there.
+INTEGRAL = frozenset(np.dtype(c).num for c in "bhilqBHILQ")
+FLOATING = frozenset(np.dtype(c).num for c in "efdFD")
+NUMERIC = INTEGRAL | FLOATING
+#: The numbers of all real and complex floating-point dtypes.
+INEXACT = FLOATING | {
+    d.num for d in (dtypes.bfloat16, dtypes.float8_e4m3fn, dtypes.float8_e5m2)
+}
+_BOOL = np.dtype(np.bool_).num
+
+
+def to_inexact(dtype: Dtype) -> Dtype:
+    """Give the dtype in which integers and booleans meet functions like `sin`."""
+    return dtype if dtypes.is_inexact(dtype) else dtypes.scalar_dtype(float)
+
+
+def promote(
+    who: str, *xs: Any, inexact: bool = False, scalars: bool = True
+) -> list[Value]:
+    """Bring operands to their common dtype, as the ecosystem's lattice has it.
+
+    Args:
+        who: the public function, for errors.
+        xs: arrays, traced values and Python scalars.
+        inexact: integers and booleans become floats.
+        scalars: leave Python scalars as they are where an array gives the dtype.
+
+    Raises:
+        NotAnArrayError: an operand is a list or no array at all.
+    """
+    values = [
+        x
+        if type(x) in SCALARS or isinstance(x, Operators)
+        else array_argument(x, who, f"argument {i}")
+        for i, x in enumerate(xs)
+    ]
+    kinds = [type(x) for x in values]
+    pairs = [
+        (dtypes.scalar_dtype(k), k is not bool)
+        if k in SCALARS
+        else (x.dtype, x.weak_type)
+        for x, k in zip(values, kinds)
+    ]
+    dtype, weak = dtypes.promote(*pairs)
+    if inexact:
+        dtype = to_inexact(dtype)
+    native = scalars and (dtype.num in NUMERIC or dtype.num == _BOOL)
+    keep = native and not all(k in SCALARS for k in kinds)
+    return [
+        _place(x, dtype, weak, keep)
+        if k in SCALARS
+        else (x if x.dtype == dtype else convert(x, dtype, weak))
+        for x, k in zip(values, kinds)
+    ]
+
+
+def _place(x: Any, dtype: Dtype, weak: bool, keep: bool) -> Any:
+    """Give a Python scalar in the kind of `dtype`, or as an array of that dtype."""
+    kind = dtypes.kind_of(dtype)
+    number = x if type(x) is kind else kind(x)
+    return number if keep else from_host(dtype.type(number), weak or keep)
+
+
+def promote_arrays(who: str, *xs: Any, inexact: bool = False) -> list[Value]:
+    """Bring operands to their common dtype, Python scalars becoming arrays."""
+    return promote(who, *xs, inexact=inexact, scalars=False)
+
+
+def as_inexact(x: Any, who: str) -> Value:
+    """Give an array of a floating-point dtype."""
+    x = array_argument(x, who)
+    if x.dtype.num in INEXACT:
+        return x
+    return convert(x, to_inexact(x.dtype), x.weak_type)

@@ -41,7 +41,7 @@ architecture: .venv/dev.stamp ## Layers, sizes, docstrings, globals.
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 docs: .venv/dev.stamp ## Run every example in docstrings and pages.
-	$(BIN)/python -m pytest -q -p no:cacheprovider --doctest-modules \
+	$(BIN)/python -m pytest -q --doctest-modules \
 	  --doctest-glob='*.md' pullback README.md docs
 
 examples: .venv/dev.stamp ## Run every example program.

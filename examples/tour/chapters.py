@@ -732,7 +732,7 @@ class TypedInput(io.StringIO):
         super().__init__("".join(f"{line}\n" for line in lines))
         self.screen = screen
 
-    def readline(self, size: int | None = -1, /) -> str:
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
         """Read a line and echo it."""
         line = super().readline(size)
         self.screen.write(line)

@@ -32,7 +32,7 @@ LAYERS = (
     (("primitives.elementwise",),),
     (("primitives",),),
     # L4: the transformations.
-    (("transforms.stage",),),
+    (("transforms.stage",), ("transforms.tangents",)),
     (("transforms.jvp",), ("transforms.batch",)),
     (("transforms.linearize",),),
     (("transforms.transpose",),),

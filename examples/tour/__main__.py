@@ -60,8 +60,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("tour_output"))
     options = parser.parse_args()
     if not options.brief:
-        title = "Custom derivative rules with Pullback, example by example"
-        print(terminal.styled(title, "bold"))
+        terminal.print_title()
 
     outcomes = run_examples(options.brief)
     measured = [] if options.brief else run_timings()

@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 import pullback.numpy as jnp
-from examples.tour.example import Curve, Example, Figure
+from examples.tour.example import Curve, Example, Figure, Section
 from pullback import (
     custom_jvp,
     custom_vjp,
@@ -32,7 +32,7 @@ from pullback.lax import while_loop
 EXAMPLES: list[Example] = []
 
 
-def example(section: str, title: str, document: str = "", jaxpr: bool = False):
+def example(section: Section, title: str, document: str = "", jaxpr: bool = False):
     """Enter the decorated function into the tour."""
 
     def enter(run: Callable[[], Figure | None]) -> Callable[[], Figure | None]:
@@ -43,7 +43,12 @@ def example(section: str, title: str, document: str = "", jaxpr: bool = False):
     return enter
 
 
-TLDR = "TL;DR"
+TLDR = Section(
+    "TL;DR",
+    "A function may say what its derivative is: as a map of tangents "
+    "(custom_jvp), one derivative per argument (defjvps), or a forward and a "
+    "backward pass (custom_vjp).",
+)
 
 
 @example(
@@ -122,7 +127,12 @@ def tldr_custom_vjp():
     print(grad(f)(2.0, 3.0))
 
 
-STABILITY = "Numerical stability"
+STABILITY = Section(
+    "Numerical stability",
+    "Composing the derivatives of the operations can give a program that "
+    "overflows where the true derivative is harmless. A rule states the "
+    "derivative as a unit.",
+)
 
 
 @example(
@@ -237,7 +247,10 @@ def stable_log1pexp_defjvps():
     print(vmap(jit(grad(log1pexp)))(jnp.arange(3.0)))
 
 
-CONVENTION = "Enforcing a differentiation convention"
+CONVENTION = Section(
+    "Enforcing a differentiation convention",
+    "Where a function ends, a rule says which derivative is meant there.",
+)
 
 
 @example(CONVENTION, "x / (1 + sqrt x) has no derivative at 0", "nan")
@@ -276,7 +289,11 @@ def convention_defjvps():
     print(grad(f)(0.0))
 
 
-CLIPPING = "Gradient clipping"
+CLIPPING = Section(
+    "Gradient clipping",
+    "A backward pass need not be the derivative: here it bounds what flows back, "
+    "while the value stays what it was.",
+)
 
 
 @example(CLIPPING, "The sine and its gradient")
@@ -323,7 +340,11 @@ def clipped_plot():
     return Figure("clipped_gradient.png", "A clipped gradient", x, lines)
 
 
-IMPLICIT = "Implicit function differentiation"
+IMPLICIT = Section(
+    "Implicit function differentiation",
+    "A solver is differentiated at its solution and not through its iterations: "
+    "the backward pass solves a linear equation with the same solver.",
+)
 
 
 @example(
@@ -419,7 +440,11 @@ def library_sqrt():
     print(grad(grad(jnp.sqrt))(2.0))
 
 
-FORWARD = "Basic usage of custom_jvp"
+FORWARD = Section(
+    "Basic usage of custom_jvp",
+    "One rule for tangents serves forward mode, reverse mode (transposed) and "
+    "every higher order. Without differentiation it is never called.",
+)
 
 
 @example(
@@ -602,7 +627,12 @@ def control_flow():
     print(grad(f)(-1.0))
 
 
-REVERSE = "Basic usage of custom_vjp"
+REVERSE = Section(
+    "Basic usage of custom_vjp",
+    "The forward pass returns the output and what to keep; the backward pass "
+    "turns a cotangent of the output into one per argument. Forward mode has no "
+    "rule then.",
+)
 
 
 @example(
@@ -722,7 +752,11 @@ def forward_mode_error():
         print(f"ERROR! {e}")
 
 
-DEBUGGING = "Python debugging"
+DEBUGGING = Section(
+    "Python debugging",
+    "An identity whose backward pass stops in the debugger shows the cotangents "
+    "that pass through a chosen place.",
+)
 
 
 class TypedInput(io.StringIO):
@@ -787,7 +821,11 @@ def debugging():
         grad(foo)(3.0)
 
 
-CONTAINERS = "Working with containers"
+CONTAINERS = Section(
+    "Working with containers",
+    "Arguments, outputs, tangents and residuals may be any nest of tuples, named "
+    "tuples, lists and dicts.",
+)
 Point = namedtuple("Point", ["x", "y"])
 
 
@@ -861,7 +899,11 @@ def vjp_containers():
     print(grad(fun)(pt))
 
 
-NONDIFF = "Handling non-differentiable arguments"
+NONDIFF = Section(
+    "Handling non-differentiable arguments",
+    "Arguments that are no arrays, such as functions, are marked, and come first "
+    "in the rules.",
+)
 
 
 @example(

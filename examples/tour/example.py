@@ -48,10 +48,18 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Section:
+    """A part of the document, and what it is about."""
+
+    title: str
+    about: str
+
+
+@dataclass(frozen=True)
 class Example:
     """A piece of the document's code, with what the document prints below it."""
 
-    section: str
+    section: Section
     title: str
     run: Callable[[], Figure | None]
     document: str = ""

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 
-from examples.tour.example import Line, Outcome
+from examples.tour.example import Line, Outcome, Section
 from examples.tour.timings import Timing, duration
 
 STYLE = (Path(__file__).parent / "page.css").read_text()
@@ -20,14 +20,14 @@ STYLE = (Path(__file__).parent / "page.css").read_text()
 def write(outcomes: list[Outcome], timings: list[Timing], folder: Path) -> Path:
     """Write `index.html` beside the plots, which it carries inside it."""
     sections = [
-        (title, list(group))
-        for title, group in groupby(outcomes, key=lambda o: o.example.section)
+        (section, list(group))
+        for section, group in groupby(outcomes, key=lambda o: o.example.section)
     ]
     body = "\n".join(
         [
             _header(outcomes),
             _contents(sections, bool(timings)),
-            *(_section(n, *section, folder) for n, section in enumerate(sections, 1)),
+            *(_section(n, *part, folder) for n, part in enumerate(sections, 1)),
             _timings(timings) if timings else "",
         ]
     )
@@ -55,27 +55,33 @@ def _header(outcomes: list[Outcome]) -> str:
     )
     return f"""<header>
 <h1>Custom derivative rules with Pullback</h1>
-<p>Every example of the document, in its order: the code, what it printed here, and
-what the document prints.</p>
+<p>Every example of <i>Custom derivative rules for JAX-transformable Python
+functions</i> (2020), in its order: the code, what it printed here, and what the document
+prints.</p>
 <p class="verdict {"good" if agree else "bad"}">{_mark(agree)} {verdict}</p>
 <p class="small">{html.escape(made_with)}</p>
 </header>"""
 
 
-def _contents(sections: list[tuple[str, list[Outcome]]], timed: bool) -> str:
+def _contents(sections: list[tuple[Section, list[Outcome]]], timed: bool) -> str:
     items = [
-        f'<li><a href="#s{number}">{html.escape(title)}</a> '
+        f'<li><a href="#s{number}">{html.escape(section.title)}</a> '
         f"{_mark(all(outcome.agrees for outcome in outcomes))}</li>"
-        for number, (title, outcomes) in enumerate(sections, 1)
+        for number, (section, outcomes) in enumerate(sections, 1)
     ]
     if timed:
         items.append('<li><a href="#timings">How long it takes here</a></li>')
     return f"<nav><ol>{''.join(items)}</ol></nav>"
 
 
-def _section(number: int, title: str, outcomes: list[Outcome], folder: Path) -> str:
+def _section(
+    number: int, section: Section, outcomes: list[Outcome], folder: Path
+) -> str:
     articles = "\n".join(_article(outcome, folder) for outcome in outcomes)
-    heading = f"<h2>{number}. {html.escape(title)}</h2>"
+    heading = (
+        f"<h2>{number}. {html.escape(section.title)}</h2>"
+        f"<p>{html.escape(section.about)}</p>"
+    )
     return f'<section id="s{number}">\n{heading}\n{articles}\n</section>'
 
 

@@ -3,9 +3,10 @@
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable
 
-from examples.tour.example import Line, Outcome
+from examples.tour.example import Line, Outcome, Section
 from examples.tour.timings import Timing, duration
 
 WIDTH = min(100, shutil.get_terminal_size((88, 24)).columns)
@@ -52,10 +53,19 @@ class Progress:
             print("\r\x1b[K", end="")
 
 
-def print_section(number: int, title: str) -> None:
-    """Print a heading, and what the columns below it hold."""
+def print_title() -> None:
+    """Print what this is."""
+    print(styled("Custom derivative rules with Pullback, example by example", "bold"))
+    print(
+        "The document: Custom derivative rules for JAX-transformable Python functions"
+    )
+
+
+def print_section(number: int, section: Section) -> None:
+    """Print a heading with a few words, and what the columns below it hold."""
     print()
-    print(styled(f"{number}. {title}", "bold"))
+    print(styled(f"{number}. {section.title}", "bold"))
+    print(textwrap.indent(textwrap.fill(section.about, WIDTH - 4), "   "))
     columns = f"     {'pullback':<{COLUMN}}{'the document'}"
     print(styled(columns, "dim"))
 

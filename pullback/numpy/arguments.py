@@ -92,43 +92,6 @@ def static_array(x: Any, who: str, name: str, why: str) -> np.ndarray[Any, Any]:
     return np.asarray(x.fetch() if isinstance(x, Array) else x)
 
 
-def axis_argument(axis: Any, rank: int, who: str, name: str = "axis") -> int:
-    """Give a non-negative axis.
-
-    Raises:
-        ArgumentError: an axis that an array of this rank does not have.
-    """
-    given = static_int(axis, who, name)
-    if not -rank <= given < rank:
-        raise ArgumentError(
-            f"{who} was given {name}={given} for an array of {rank} dimensions.",
-            where=called_at(),
-            mend=f"Use an axis from {-rank} to {rank - 1}."
-            if rank
-            else "A scalar has no axes; reshape it first.",
-        )
-    return given % rank
-
-
-def axes_argument(axis: Any, rank: int, who: str) -> tuple[int, ...]:
-    """Give sorted non-negative axes of None (all), one axis, or a sequence of axes.
-
-    Raises:
-        ArgumentError: an axis out of range, or the same axis twice.
-    """
-    if axis is None:
-        return tuple(range(rank))
-    given = axis if isinstance(axis, (tuple, list)) else (axis,)
-    axes = sorted(axis_argument(a, rank, who) for a in given)
-    if len(set(axes)) != len(axes):
-        raise ArgumentError(
-            f"{who} was given an axis twice: axis={axis!r}.",
-            where=called_at(),
-            mend="Name each axis once.",
-        )
-    return tuple(axes)
-
-
 def shape_argument(shape: Any, who: str) -> tuple[int, ...]:
     """Give a shape of an integer or a sequence of integers.
 

@@ -301,16 +301,27 @@ def _whole_power(x: Value, y: Value) -> Value:
 
 def remainder(x: Any, y: Any) -> Value:
     """Give the remainder with the sign of the divisor; integers by 0 give x."""
-    x, y = promote_arrays("remainder", x, y)
-    if is_boolean(x):
-        return table.and_(x, table.not_(y))
+    x, y = _numbers("remainder", x, y)
     rest = table.rem(x, y)
     if is_unsigned(rest):
         return rest
-    zero = zero_like(rest)
-    wrong = table.ne(table.lt(rest, zero), table.lt(y, zero))
-    wrong = table.and_(wrong, table.ne(rest, zero))
+    wrong = _wrong_sign(rest, y)
     return table.select(wrong, table.add(rest, y), rest)
+
+
+def _numbers(who: str, x: Any, y: Any) -> list[Value]:
+    """Bring operands to one dtype, booleans becoming integers."""
+    operands = promote_arrays(who, x, y)
+    if is_boolean(operands[0]):
+        return [convert(v, dtypes.scalar_dtype(int)) for v in operands]
+    return operands
+
+
+def _wrong_sign(rest: Value, y: Value) -> Value:
+    """Give where a remainder is not zero and has another sign than the divisor."""
+    zero = zero_like(rest)
+    differs = table.ne(table.lt(rest, zero), table.lt(y, zero))
+    return table.and_(differs, table.ne(rest, zero))
 
 
 mod = remainder
@@ -323,35 +334,23 @@ def zero_like(x: Value) -> Any:
 
 def fmod(x: Any, y: Any) -> Value:
     """Give the remainder with the sign of the dividend."""
-    return table.rem(*promote_arrays("fmod", x, y))
+    return table.rem(*_numbers("fmod", x, y))
 
 
 def floor_divide(x: Any, y: Any) -> Value:
     """Give the quotient rounded down; integers divided by 0 give -1 or the maximum."""
-    x, y = promote_arrays("floor_divide", x, y)
-    if is_boolean(x):
-        return table.and_(x, y)
-    if not is_exact(x):
-        return _float_divmod(x, y)[0]
+    x, y = _numbers("floor_divide", x, y)
     whole = table.div(x, y)
     if is_unsigned(whole):
         return whole
-    zero = zero_like(whole)
-    down = table.ne(table.lt(x, zero), table.lt(y, zero))
-    down = table.and_(down, table.ne(table.rem(x, y), zero))
-    return table.select(down, table.sub(whole, 1), whole)
-
-
-def _float_divmod(x: Value, y: Value) -> tuple[Value, Value]:
-    """Divide with remainder as Python does for floats (CPython, float_divmod)."""
     rest = table.rem(x, y)
-    whole = table.div(table.sub(x, rest), y)
-    zero = zero_like(rest)
-    wrong = table.ne(table.lt(rest, zero), table.lt(y, zero))
-    wrong = table.and_(wrong, table.ne(rest, zero))
-    rest = table.select(wrong, table.add(rest, y), rest)
-    whole = table.select(wrong, table.sub(whole, one_like(whole)), whole)
-    return table.round(whole), rest
+    wrong = _wrong_sign(rest, y)
+    if is_exact(x):
+        return table.select(wrong, table.sub(whole, 1), whole)
+    # As CPython's float_divmod: the quotient of an exact multiple is nearly whole.
+    exact = table.div(table.sub(x, rest), y)
+    exact = table.select(wrong, table.sub(exact, one_like(exact)), exact)
+    return table.select(table.eq(y, zero_like(y)), whole, table.round(exact))
 
 
 def divmod(x: Any, y: Any) -> tuple[Value, Value]:
@@ -416,11 +415,8 @@ bitwise_left_shift, bitwise_right_shift = left_shift, right_shift
 
 def _shift_operands(who: str, x: Any, n: Any) -> list[Value]:
     """Bring the operands of a shift to one integer dtype."""
-    operands = promote_arrays(who, x, n)
-    for v in operands:
-        check_bits(v, who)
-    if is_boolean(operands[0]):
-        return [convert(v, dtypes.scalar_dtype(int)) for v in operands]
+    operands = _numbers(who, x, n)
+    check_bits(operands[0], who)
     return operands
 
 

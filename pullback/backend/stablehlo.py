@@ -1,0 +1,254 @@
+"""StableHLO text: types, constants, and the emitter that operations lower themselves to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.core.array import SCALARS
+from pullback.core.aval import Aval, Shape
+from pullback.core.jaxpr import Jaxpr, Literal
+from pullback.dtypes import Dtype
+
+_ELEMENT: dict[Dtype, str] = {
+    dtypes.bool_: "i1",
+    dtypes.bfloat16: "bf16",
+    dtypes.float8_e4m3fn: "f8E4M3FN",
+    dtypes.float8_e5m2: "f8E5M2",
+    dtypes.complex64: "complex<f32>",
+    dtypes.complex128: "complex<f64>",
+    dtypes.float0: "i1",
+    **{np.dtype(f"i{n}"): f"i{8 * n}" for n in (1, 2, 4, 8)},
+    **{np.dtype(f"u{n}"): f"ui{8 * n}" for n in (1, 2, 4, 8)},
+    **{np.dtype(f"f{n}"): f"f{8 * n}" for n in (2, 4, 8)},
+}
+
+
+def type_text(aval: Aval) -> str:
+    """Write a type: `tensor<3x4xf32>`."""
+    dims = "".join([f"{n}x" for n in aval.shape])
+    return f"tensor<{dims}{_ELEMENT[aval.dtype]}>"
+
+
+def scalar_text(value: Any, dtype: Dtype) -> str:
+    """Write one number as MLIR reads it back exactly."""
+    if dtype == dtypes.bool_ or dtype == dtypes.float0:
+        return "true" if value else "false"
+    if dtypes.is_integer(dtype):
+        return str(int(value))
+    if dtypes.is_complex(dtype):
+        real = dtypes.real_dtype(dtype)
+        parts = (scalar_text(np.real(value), real), scalar_text(np.imag(value), real))
+        return f"({parts[0]}, {parts[1]})"
+    number = dtype.type(value)
+    if not np.isfinite(np.float64(number)):
+        bits = number.view(f"u{dtype.itemsize}") if hasattr(number, "view") else 0
+        return f"0x{int(bits):0{2 * dtype.itemsize}X}"
+    return f"{float(number):.17e}" if dtype == dtypes.float64 else f"{float(number):.9e}"
+
+
+class Operand:
+    """A name in the emitted text, with its type."""
+
+    __slots__ = ("aval", "name")
+
+    def __init__(self, name: str, aval: Aval) -> None:
+        self.name = name
+        self.aval = aval
+
+
+class Emitter:
+    """Collects the lines of a function body; passed as `ctx` to `lower` rules.
+
+    Args:
+        callbacks: Python callables the program calls back; an operation appends its
+            own and refers to it by index.
+        platform: "cpu" or "cuda", for lowerings that differ.
+    """
+
+    __slots__ = ("callbacks", "count", "lines", "platform")
+
+    def __init__(self, platform: str = "cpu") -> None:
+        self.lines: list[str] = []
+        self.count = 0
+        self.callbacks: list[Callable[..., Any]] = []
+        self.platform = platform
+
+    def fresh(self) -> str:
+        """Give a new name."""
+        self.count += 1
+        return f"%{self.count}"
+
+    @staticmethod
+    def ints(values: Sequence[int]) -> str:
+        """Write an attribute that is a list of 64-bit integers."""
+        return f"array<i64: {', '.join(map(str, values))}>" if values else "array<i64>"
+
+    def emit(
+        self, op: str, operands: Sequence[Operand], out: Aval, attributes: str = ""
+    ) -> Operand:
+        """Emit an operation with one result, in MLIR's generic form.
+
+        Args:
+            op: the full name, "stablehlo.sine".
+            operands: its operands.
+            out: the result's type.
+            attributes: what stands between `<{` and `}>`.
+        """
+        self.count += 1
+        name = f"%{self.count}"
+        names = ", ".join([x.name for x in operands])
+        types = ", ".join([type_text(x.aval) for x in operands])
+        inside = f" <{{{attributes}}}>" if attributes else ""
+        self.lines.append(f'{name} = "{op}"({names}){inside} : ({types}) -> {type_text(out)}')
+        return Operand(name, out)
+
+    def emit_many(
+        self,
+        op: str,
+        operands: Sequence[Operand],
+        outs: Sequence[Aval],
+        attributes: str = "",
+        regions: Sequence[Sequence[str]] = (),
+        discardable: str = "",
+    ) -> list[Operand]:
+        """Emit an operation with any number of results and regions.
+
+        Args:
+            op: the full name.
+            operands: its operands.
+            outs: the results' types.
+            attributes: its properties, between `<{` and `}>`.
+            regions: for each region its lines, as `region` gives them.
+            discardable: further attributes, between `{` and `}`.
+        """
+        self.count += 1
+        name = f"%{self.count}"
+        names = ", ".join([x.name for x in operands])
+        types = ", ".join([type_text(x.aval) for x in operands])
+        inside = f" <{{{attributes}}}>" if attributes else ""
+        extra = f" {{{discardable}}}" if discardable else ""
+        results = ", ".join([type_text(a) for a in outs])
+        left = f"{name}:{len(outs)} = " if outs else ""
+        if not regions:
+            self.lines.append(
+                f'{left}"{op}"({names}){inside}{extra} : ({types}) -> ({results})'
+            )
+        else:
+            self.lines.append(f'{left}"{op}"({names}){inside} ({{')
+            for i, lines in enumerate(regions):
+                self.lines.extend(lines)
+                if i + 1 < len(regions):
+                    self.lines.append("}, {")
+            self.lines.append(f"}}){extra} : ({types}) -> ({results})")
+        if len(outs) == 1:
+            return [Operand(f"{name}#0", outs[0])]
+        return [Operand(f"{name}#{i}", a) for i, a in enumerate(outs)]
+
+    @contextmanager
+    def collecting(self) -> Iterator[list[str]]:
+        """Collect the lines emitted inside the block apart, for a region."""
+        outer, self.lines = self.lines, []
+        try:
+            yield self.lines
+        finally:
+            self.lines = outer
+
+    def region(
+        self,
+        avals: Sequence[Aval],
+        body: Callable[..., Sequence[Operand]],
+    ) -> list[str]:
+        """Write a region: a block of typed arguments whose body returns operands."""
+        arguments = [Operand(self.fresh(), a) for a in avals]
+        with self.collecting() as lines:
+            if avals:
+                typed = ", ".join(f"{x.name}: {type_text(x.aval)}" for x in arguments)
+                lines.append(f"^bb0({typed}):")
+            self.returns("stablehlo.return", body(*arguments))
+        return lines
+
+    def returns(self, op: str, results: Sequence[Operand]) -> None:
+        """Emit the terminator of a block."""
+        names = ", ".join(x.name for x in results)
+        types = ", ".join(type_text(x.aval) for x in results)
+        self.lines.append(f'"{op}"({names}) : ({types}) -> ()')
+
+    def constant(self, value: Any, aval: Aval) -> Operand:
+        """Emit a constant: one Python or NumPy number repeated, or a small array."""
+        kind = type_text(aval)
+        self.count += 1
+        name = f"%{self.count}"
+        if np.ndim(value) == 0:
+            text = scalar_text(value, aval.dtype)
+        else:
+            text = nested_text(np.asarray(value), aval.dtype)
+        self.lines.append(
+            f'{name} = "stablehlo.constant"() <{{value = dense<{text}> : {kind}}}> '
+            f": () -> {kind}"
+        )
+        return Operand(name, aval)
+
+    def broadcast(self, x: Operand, shape: Shape, axes: Sequence[int]) -> Operand:
+        """Emit a broadcast of `x` to `shape`, its axes going to `axes`."""
+        out = Aval(tuple(shape), x.aval.dtype, x.aval.weak)
+        attribute = f"broadcast_dimensions = {self.ints(list(axes))}"
+        return self.emit("stablehlo.broadcast_in_dim", [x], out, attribute)
+
+    def fit(self, x: Operand, shape: Shape) -> Operand:
+        """Repeat an operand to `shape` by NumPy's rules, if it is not so already."""
+        if x.aval.shape == shape:
+            return x
+        start = len(shape) - len(x.aval.shape)
+        return self.broadcast(x, shape, range(start, len(shape)))
+
+    def convert(self, x: Operand, dtype: Dtype) -> Operand:
+        """Emit a conversion to another dtype."""
+        if x.aval.dtype == dtype:
+            return x
+        return self.emit("stablehlo.convert", [x], Aval(x.aval.shape, dtype))
+
+    def reduce(
+        self, op: str, x: Operand, initial: Any, axes: Sequence[int]
+    ) -> Operand:
+        """Emit a reduction by a binary operation ("add", "maximum", "or")."""
+        scalar = Aval((), x.aval.dtype)
+        shape = tuple(n for i, n in enumerate(x.aval.shape) if i not in axes)
+        start = self.constant(initial, scalar)
+        region = self.region(
+            [scalar, scalar], lambda a, b: [self.emit(f"stablehlo.{op}", [a, b], scalar)]
+        )
+        out = Aval(shape, x.aval.dtype, x.aval.weak)
+        attribute = f"dimensions = {self.ints(list(axes))}"
+        return self.emit_many("stablehlo.reduce", [x, start], [out], attribute, [region])[0]
+
+    def jaxpr(self, jaxpr: Jaxpr, args: Sequence[Operand]) -> list[Operand]:
+        """Emit a whole jaxpr in place, and give the operands of its outputs."""
+        env: dict[Any, Operand] = dict(zip(jaxpr.inputs, args, strict=True))
+
+        def read(atom: Any) -> Operand:
+            if isinstance(atom, Literal):
+                value = atom.value
+                if type(value) not in SCALARS:
+                    value = value.fetch()
+                return self.constant(value, atom.aval)
+            return env[atom]
+
+        for eqn in jaxpr.eqns:
+            out = eqn.primitive.lower(self, *map(read, eqn.inputs))
+            if eqn.primitive.multiple:
+                env.update(zip(eqn.outputs, out, strict=True))
+            else:
+                env[eqn.outputs[0]] = out
+        return [read(v) for v in jaxpr.outputs]
+
+
+def nested_text(value: np.ndarray[Any, Any], dtype: Dtype) -> str:
+    """Write a small array as nested lists."""
+    if value.ndim == 0:
+        return scalar_text(value[()], dtype)
+    return f"[{', '.join(nested_text(v, dtype) for v in value)}]"

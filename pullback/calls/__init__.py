@@ -1,0 +1,1 @@
+"""Operations that hold programs: jit, branches, loops, checkpoint."""

@@ -1,0 +1,116 @@
+"""Switches that change what the whole library does, read at every call."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pullback.errors import ConfigError
+
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "enable_x64": (False, True),
+    "debug_nans": (False, True),
+    "nondiff_arrays": ("error", "stop_gradient"),
+    "custom_vjp_forward": ("error", "transpose"),
+    "full_traceback": (False, True),
+    "disable_jit": (False, True),
+    "compilation_cache": (True, False),
+    "call_path": ("fast", "python", "numpy"),
+    "strong_zeros": (False, True),
+}
+
+#: Called after a switch was set, so that the compiled call path takes notice.
+listeners: list[Callable[[], None]] = []
+
+
+class Config:
+    """One attribute a switch; `update` sets it, `context` sets it for a while.
+
+    Switches:
+        enable_x64: 64-bit types are kept (default: they become 32-bit).
+        debug_nans: raise where the first nan appears.
+        nondiff_arrays: "error" or "stop_gradient" for traced arrays in nondiff places.
+        custom_vjp_forward: "error" or "transpose": forward mode of vjp-only functions.
+        full_traceback: show the library's own frames in tracebacks.
+        disable_jit: run jitted functions operation by operation.
+        compilation_cache: keep compiled programs on disk.
+        call_path: "fast" (C++), "python" or "numpy" (no compiler at all).
+        strong_zeros: a zero tangent stays zero through an infinite partial.
+    """
+
+    __slots__ = tuple(_CHOICES)
+
+    enable_x64: bool
+    debug_nans: bool
+    nondiff_arrays: str
+    custom_vjp_forward: str
+    full_traceback: bool
+    disable_jit: bool
+    compilation_cache: bool
+    call_path: str
+    strong_zeros: bool
+
+    def __init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            setattr(self, name, _from_environment(name, choices))
+
+    def update(self, name: str, value: Any) -> None:
+        """Set the switch `name`; a leading `jax_` is accepted.
+
+        Raises:
+            ConfigError: `name` is no switch, or `value` is not one of its choices.
+        """
+        name = name.removeprefix("jax_")
+        if name not in _CHOICES:
+            raise ConfigError(
+                f"config has no switch {name!r}.",
+                mend=f"Use one of {', '.join(sorted(_CHOICES))}.",
+            )
+        if value not in _CHOICES[name]:
+            raise ConfigError(
+                f"config switch {name!r} was given {value!r}.",
+                mend=f"Use one of {', '.join(map(repr, _CHOICES[name]))}.",
+            )
+        self._set(name, type(_CHOICES[name][0])(value))
+
+    def _set(self, name: str, value: Any) -> None:
+        """Set a switch to one of its choices, and tell the listeners."""
+        setattr(self, name, value)
+        for listener in listeners:
+            listener()
+
+    @contextlib.contextmanager
+    def context(self, **switches: Any) -> Iterator[None]:
+        """Set switches inside a `with` block, and put the old values back after."""
+        old = {name: getattr(self, name) for name in switches}
+        try:
+            for name, value in switches.items():
+                self.update(name, value)
+            yield
+        finally:
+            for name, value in old.items():
+                self._set(name, value)
+
+    def __repr__(self) -> str:
+        """Show every switch and its value."""
+        return f"Config({', '.join(f'{n}={getattr(self, n)!r}' for n in _CHOICES)})"
+
+
+def _from_environment(name: str, choices: tuple[Any, ...]) -> Any:
+    """Take `PULLBACK_<NAME>` if it is set, else the first choice."""
+    text = os.environ.get(f"PULLBACK_{name.upper()}")
+    if text is None:
+        return choices[0]
+    if isinstance(choices[0], bool):
+        return text.lower() in ("1", "true", "yes", "on")
+    if text not in choices:
+        raise ConfigError(
+            f"environment variable PULLBACK_{name.upper()} is {text!r}.",
+            mend=f"Use one of {', '.join(choices)}.",
+        )
+    return text
+
+
+config = Config()

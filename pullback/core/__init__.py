@@ -1,0 +1,1 @@
+"""Values, operations, traces and jaxprs: what every other layer speaks of."""

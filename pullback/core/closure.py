@@ -1,0 +1,294 @@
+"""Values that callables capture: found, named, and replaced in a rebuilt callable.
+
+A callable captures through the cells of its closure, its defaults, the arguments of a
+`partial`, the instance of a bound method, and other callables it captures in turn.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from pullback import tree
+from pullback.core.array import Array
+from pullback.core.origin import defined_at
+from pullback.core.trace import Tracer
+
+_ATOMS = (type(None), bool, int, float, complex, str, bytes, type, types.ModuleType)
+_CONTAINERS = (list, tuple, dict)
+
+
+class Captured(NamedTuple):
+    """A value that a callable captures.
+
+    Fields:
+        value: the array or tracer.
+        name: the variable's name in the user's code.
+        where: the file and line of the function that captures it.
+    """
+
+    value: Any
+    name: str
+    where: str
+
+
+class _Part(NamedTuple):
+    """One thing that an object holds: under which name, and where it was defined."""
+
+    name: str
+    value: Any
+    where: str
+
+
+def find_captured(f: Any) -> list[Captured]:
+    """Give the arrays and tracers that a callable captures, each once, in order."""
+    if type(f) is types.FunctionType and _captures_nothing(f):
+        return []
+    return list(_Walk(f).leaves.values())
+
+
+def find_tracers(f: Any) -> list[Captured]:
+    """Give the tracers that a callable captures, each once, in order."""
+    return [c for c in find_captured(f) if isinstance(c.value, Tracer)]
+
+
+def substitute(f: Any, values: Mapping[int, Any]) -> Any:
+    """Rebuild a callable with captured values replaced.
+
+    Args:
+        f: the callable; it is not changed.
+        values: id of a captured value -> its replacement.
+    """
+    if not values:
+        return f
+    walk = _Walk(f)
+    return _Rebuild(walk.touched(values), values).visit(f)
+
+
+def _captures_nothing(f: types.FunctionType) -> bool:
+    """Whether a plain function has no cells and no defaults."""
+    return not (f.__closure__ or f.__defaults__ or f.__kwdefaults__)
+
+
+def _parts(x: Any) -> Iterator[_Part]:
+    """Give what an object holds that may capture values."""
+    if isinstance(x, types.FunctionType):
+        where = defined_at(x)
+        for name, cell in zip(x.__code__.co_freevars, x.__closure__ or ()):
+            try:
+                yield _Part(name, cell.cell_contents, where)
+            except ValueError:  # a variable that is not assigned yet
+                continue
+        for value in x.__defaults__ or ():
+            yield _Part("a default", value, where)
+        for name, value in (x.__kwdefaults__ or {}).items():
+            yield _Part(name, value, where)
+    elif isinstance(x, types.MethodType):
+        yield _Part("__func__", x.__func__, "")
+        yield _Part("self", x.__self__, defined_at(x))
+    elif isinstance(x, functools.partial):
+        yield _Part("func", x.func, "")
+        for value in x.args:
+            yield _Part("a partial argument", value, defined_at(x))
+        for name, value in x.keywords.items():
+            yield _Part(name, value, defined_at(x))
+    elif isinstance(x, _CONTAINERS):
+        items = x.items() if isinstance(x, dict) else enumerate(x)
+        for key, value in items:
+            yield _Part(f"[{key!r}]", value, "")
+    else:
+        for name, value in _attributes(x):
+            yield _Part(f".{name}", value, "")
+
+
+def _attributes(x: Any) -> list[tuple[str, Any]]:
+    """Give the instance attributes of a user's object or one of our callables."""
+    closure_fields = getattr(type(x), "__closure_fields__", None)
+    if closure_fields is not None:
+        return [(n, getattr(x, n, None)) for n in closure_fields]
+    module = type(x).__module__
+    if module in ("builtins", "numpy") or module.startswith(("pullback.", "jaxlib.")):
+        return []
+    return list(getattr(x, "__dict__", {}).items())
+
+
+class _Walk:
+    """The graph of everything reachable from a callable, and the values in it."""
+
+    def __init__(self, root: Any) -> None:
+        self.leaves: dict[int, Captured] = {}
+        self.holders: dict[int, list[int]] = {}
+        self.kept: list[Any] = []
+        self._visit(root, None, "", "")
+
+    def _visit(self, x: Any, holder: int | None, name: str, where: str) -> None:
+        if isinstance(x, _ATOMS):
+            return
+        key = id(x)
+        known = key in self.holders
+        self.holders.setdefault(key, [])
+        if holder is not None:
+            self.holders[key].append(holder)
+        if known:
+            return
+        self.kept.append(x)
+        if isinstance(x, (Array, Tracer)):
+            self.leaves[key] = Captured(x, name, where)
+            return
+        for part in _parts(x):
+            inner = name + part.name if part.name[0] in ".[" else part.name
+            self._visit(part.value, key, inner, part.where or where)
+
+    def touched(self, values: Mapping[int, Any]) -> set[int]:
+        """Give the ids of the objects from which some of the values are reached."""
+        found: set[int] = set()
+        stack = [key for key in values if key in self.holders]
+        while stack:
+            key = stack.pop()
+            if key not in found:
+                found.add(key)
+                stack.extend(self.holders[key])
+        return found
+
+
+class _Rebuild:
+    """Copies the part of a graph that is touched, with values replaced."""
+
+    def __init__(self, touched: set[int], values: Mapping[int, Any]) -> None:
+        self.touched = touched
+        self.values = values
+        self.made: dict[int, Any] = {}
+
+    def visit(self, x: Any) -> Any:
+        """Give the rebuilt object, or the object itself if nothing in it changes."""
+        key = id(x)
+        if isinstance(x, _ATOMS) or key not in self.touched:
+            return x
+        if key in self.values:
+            return self.values[key]
+        if key in self.made:
+            return self.made[key]
+        if isinstance(x, types.FunctionType):
+            return self._function(x, key)
+        if isinstance(x, types.MethodType):
+            return types.MethodType(self.visit(x.__func__), self.visit(x.__self__))
+        if isinstance(x, functools.partial):
+            args = [self.visit(a) for a in x.args]
+            keywords = {n: self.visit(v) for n, v in x.keywords.items()}
+            return type(x)(self.visit(x.func), *args, **keywords)
+        if isinstance(x, _CONTAINERS):
+            return self._container(x, key)
+        return self._instance(x, key)
+
+    def _function(self, f: types.FunctionType, key: int) -> types.FunctionType:
+        cells = tuple(types.CellType() for _ in f.__closure__ or ())
+        made = types.FunctionType(
+            f.__code__, f.__globals__, f.__name__, f.__defaults__, cells
+        )
+        self.made[key] = made  # before the cells: functions may capture themselves
+        functools.update_wrapper(made, f, updated=("__dict__",))
+        if "__wrapped__" not in f.__dict__:
+            del made.__wrapped__  # type: ignore[attr-defined]
+        for new, old in zip(cells, f.__closure__ or ()):
+            try:
+                new.cell_contents = self.visit(old.cell_contents)
+            except ValueError:
+                continue
+        if f.__defaults__:
+            made.__defaults__ = tuple(self.visit(v) for v in f.__defaults__)
+        if f.__kwdefaults__:
+            made.__kwdefaults__ = {n: self.visit(v) for n, v in f.__kwdefaults__.items()}
+        return made
+
+    def _container(self, x: Any, key: int) -> Any:
+        if isinstance(x, dict):
+            made = self.made[key] = copy.copy(x)
+            made.update((k, self.visit(v)) for k, v in x.items())
+            return made
+        if isinstance(x, list):
+            made = self.made[key] = copy.copy(x)
+            made[:] = [self.visit(v) for v in x]
+            return made
+        items = [self.visit(v) for v in x]
+        return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
+
+    def _instance(self, x: Any, key: int) -> Any:
+        made = self.made[key] = copy.copy(x)
+        for name, value in _attributes(x):
+            new = self.visit(value)
+            if new is not value:
+                object.__setattr__(made, name, new)
+        return made
+
+
+class Closure:
+    """A callable as a container whose leaves are the values it captures.
+
+    It is called as the callable is. Cotangents of callables have the same structure.
+    """
+
+    __slots__ = ("function", "leaves", "names")
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        captured = find_captured(function)
+        self.function = function
+        self.leaves = tuple(c.value for c in captured)
+        self.names = tuple(c.name for c in captured)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function with the values that the leaves now have."""
+        return self.rebuilt()(*args, **kwargs)
+
+    def rebuilt(self) -> Any:
+        """Give the plain callable with the leaves in place of what it captured."""
+        function, original = self.function, find_captured(self.function)
+        new = {
+            id(c.value): leaf
+            for c, leaf in zip(original, self.leaves, strict=True)
+            if leaf is not c.value
+        }
+        return substitute(function, new)
+
+    def __repr__(self) -> str:
+        """Show the function and what it captures."""
+        captured = ", ".join(f"{n}={x!r}" for n, x in zip(self.names, self.leaves))
+        return f"Closure({getattr(self.function, '__qualname__', self.function)}, {captured})"
+
+
+def _unflatten(template: _Template, leaves: Any) -> Closure:
+    made = object.__new__(Closure)
+    made.function = template.function
+    made.names = template.names
+    made.leaves = tuple(leaves)
+    return made
+
+
+class _Template:
+    """What of a closure is no leaf: equal when code and the captured names are."""
+
+    __slots__ = ("function", "names")
+
+    def __init__(self, function: Any, names: tuple[str, ...]) -> None:
+        self.function = function
+        self.names = names
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Template) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> Any:
+        code = getattr(self.function, "__code__", None) or id(self.function)
+        return code, self.names
+
+    def __repr__(self) -> str:
+        return getattr(self.function, "__qualname__", repr(self.function))
+
+
+tree.register_node(
+    Closure, lambda c: (c.leaves, _Template(c.function, c.names)), _unflatten
+)

@@ -1,0 +1,100 @@
+"""Where in the user's code something came from: the nearest frame outside the library."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from types import CodeType
+from typing import Any
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+#: Code filename -> whether it is the library's own; filled as frames are met.
+_internal: dict[str, bool] = {"<string>": True}
+
+
+class Origin:
+    """A place in the user's code, resolved to file and line only when asked."""
+
+    __slots__ = ("code", "lasti")
+
+    def __init__(self, code: CodeType, lasti: int) -> None:
+        self.code = code
+        self.lasti = lasti
+
+    @property
+    def line(self) -> int:
+        """The line number."""
+        line = self.code.co_firstlineno
+        positions = self.code.co_positions()
+        for index, (start, *_) in enumerate(positions):
+            if 2 * index >= self.lasti:
+                return start or line
+            line = start or line
+        return line
+
+    def __str__(self) -> str:
+        """Write the place as `file.py:12 (function)`."""
+        name = self.code.co_filename
+        if not name.startswith("<"):
+            name = os.path.basename(name)
+        return f"{name}:{self.line} ({self.code.co_name})"
+
+
+def is_internal(filename: str) -> bool:
+    """Whether a code object of that file belongs to the library."""
+    known = _internal.get(filename)
+    if known is None:
+        known = _internal[filename] = filename.startswith(_PACKAGE) or (
+            os.sep + "functools.py" in filename or os.sep + "contextlib.py" in filename
+        )
+    return known
+
+
+def user_origin() -> Origin | None:
+    """Find the innermost frame of the running thread that is the user's."""
+    frame = sys._getframe(1)
+    get = _internal.get
+    while frame is not None:
+        code = frame.f_code
+        if not get(code.co_filename, False) and not is_internal(code.co_filename):
+            return Origin(code, frame.f_lasti)
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def called_at() -> str:
+    """Write where the user's code now stands, for error messages, or ""."""
+    origin = user_origin()
+    return f"Called at {origin}." if origin else ""
+
+
+def defined_at(f: Callable[..., Any]) -> str:
+    """Write where a function was defined: `file.py:12`, or its repr."""
+    function: Any = f
+    while True:
+        inner = getattr(function, "__wrapped__", None) or getattr(
+            function, "func", None
+        )
+        if inner is None:
+            break
+        function = inner
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    if code is None:
+        return repr(f)
+    name = code.co_filename
+    if not name.startswith("<"):
+        name = os.path.basename(name)
+    return f"{name}:{code.co_firstlineno}"
+
+
+def name_of(f: Any) -> str:
+    """Give the best name of any callable."""
+    while True:
+        name = getattr(f, "__name__", None)
+        if isinstance(name, str):
+            return name
+        inner = getattr(f, "func", None) or getattr(f, "__wrapped__", None)
+        if inner is None:
+            return type(f).__name__
+        f = inner

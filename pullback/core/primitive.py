@@ -1,0 +1,160 @@
+"""Operations: a class each, static parameters as fields, rules as methods."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from pullback.core.aval import Aval
+from pullback.core.origin import called_at
+from pullback.core.trace import Value, aval_of, current_trace
+from pullback.core.zero import Zero
+from pullback.errors import MissingRule
+
+if TYPE_CHECKING:
+    from pullback.core.trace import Trace
+
+#: The batch axis of an operand, None where it has none.
+Dim = int | None
+Tangent = Any
+
+
+class Primitive:
+    """One operation; an instance is the operation with its static parameters.
+
+    Subclasses are frozen dataclasses with slots. Their fields are the static
+    parameters: bool, int, str, dtype, Jaxpr, `Rule`, or tuples of these. Calling an
+    instance applies the operation under the current trace. The rules, by who asks:
+
+    - `abstract(*avals)`: the types of the results (staging, checking).
+    - `eager(*arrays)`: NumPy arrays to NumPy arrays (no transformation active).
+    - `lower(ctx, *operands)`: StableHLO text (`jit`).
+    - `jvp(primals, tangents)`: primal results and tangent results (forward mode). A
+      tangent may be a `Zero`, given and returned.
+    - `linearize(primals, tangents)`: as `jvp`, when tangents are being recorded for
+      reverse mode; only operations that hold a jaxpr override it.
+    - `transpose(cotangents, *operands)`: one cotangent or None an operand; those to
+      give are of class `Unknown`. `cotangents` is a single value unless `multiple`.
+    - `batch(size, operands, dims)`: results and their batch axes (`vmap`).
+    - `stage(trace, operands)`: one eqn; only operations that hold a function override.
+
+    All rules apply other operations freely; they run in the trace below.
+
+    Class attributes:
+        multiple: the operation gives a list of results.
+        calls: it holds a function or jaxpr: `eager` takes and gives arrays of ours, not
+            NumPy's, and applies other operations.
+        effects: it must not be dropped when its results are unused.
+        linear: groups of operand positions in which it is jointly linear; `...` after
+            the last position means "and all later ones". () where it is not linear.
+    """
+
+    __slots__ = ()
+
+    multiple: ClassVar[bool] = False
+    calls: ClassVar[bool] = False
+    effects: ClassVar[bool] = False
+    linear: ClassVar[tuple[tuple[Any, ...], ...]] = ()
+
+    def __call__(self, *operands: Value) -> Any:
+        """Apply the operation under the current trace."""
+        return current_trace().apply(self, operands)
+
+    @property
+    def name(self) -> str:
+        """The name in jaxprs: the class's in snake case."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
+
+    def parameters(self) -> dict[str, Any]:
+        """Give the static parameters by name, for printing."""
+        if not dataclasses.is_dataclass(self):
+            return {}
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    def weak_result(self, all_weak: bool) -> bool:
+        """Whether results are weak, given whether all operands are."""
+        return all_weak
+
+    def operand_avals(self, operands: Sequence[Value]) -> list[Aval]:
+        """Give the operands' types; elementwise operations adapt Python scalars."""
+        return [aval_of(x) for x in operands]
+
+    def linear_in(self, unknown: Sequence[bool]) -> tuple[int, ...] | None:
+        """Give the group of operands in which it is jointly linear, None if none.
+
+        Args:
+            unknown: for each operand, whether it is a linear (tangent) value.
+        """
+        wanted = {i for i, u in enumerate(unknown) if u}
+        for group in self.linear:
+            if group[-1] is ...:
+                group = (*group[:-1], *range(group[-2] + 1, len(unknown)))
+            if wanted <= set(group):
+                return group
+        return None
+
+    def abstract(self, *avals: Aval) -> Any:
+        """Give the types of the results."""
+        self.missing("abstract")
+
+    def eager(self, *arrays: Any) -> Any:
+        """Compute with NumPy."""
+        self.missing("eager")
+
+    def lower(self, ctx: Any, *operands: Any) -> Any:
+        """Emit StableHLO through `ctx` and give the names of the results."""
+        self.missing("lower")
+
+    def jvp(
+        self, primals: Sequence[Value], tangents: Sequence[Tangent]
+    ) -> tuple[Any, Any]:
+        """Give primal results and tangent results."""
+        self.missing("jvp")
+
+    def linearize(
+        self, primals: Sequence[Value], tangents: Sequence[Tangent]
+    ) -> tuple[Any, Any]:
+        """Give primal results, and tangent results as recorded linear steps."""
+        return self.jvp(primals, tangents)
+
+    def transpose(self, cotangents: Any, *operands: Value) -> Sequence[Any]:
+        """Give a cotangent or None for each operand."""
+        self.missing("transpose")
+
+    def batch(
+        self, size: int, operands: Sequence[Value], dims: Sequence[Dim]
+    ) -> tuple[Any, Any]:
+        """Give results and their batch axes."""
+        self.missing("batch")
+
+    def stage(self, trace: Any, operands: tuple[Value, ...]) -> Any:
+        """Emit one eqn into the jaxpr that `trace` builds."""
+        return trace.emit(self, operands)
+
+    def missing(self, rule: str) -> NoReturn:
+        """Raise the error for a rule that this operation does not have."""
+        kind = type(self).__name__
+        raise MissingRule(
+            f"operation {self.name} has no {rule} rule.",
+            where=called_at(),
+            mend=f"Write the method {kind}.{rule}{_SIGNATURES[rule]}.",
+        )
+
+
+_SIGNATURES = {
+    "abstract": "(self, *avals), giving the results' types (Aval)",
+    "eager": "(self, *arrays), computing with NumPy",
+    "lower": "(self, ctx, *operands), emitting StableHLO",
+    "jvp": "(self, primals, tangents), giving (primals_out, tangents_out)",
+    "transpose": "(self, cotangents, *operands), giving a cotangent or None an operand",
+    "batch": "(self, size, operands, dims), giving (results, their batch axes)",
+}
+
+
+def zeros_like_outputs(out: Any) -> Any:
+    """Give symbolic zero tangents for primal results."""
+    if isinstance(out, (list, tuple)):
+        return [Zero(aval_of(x).tangent()) for x in out]
+    return Zero(aval_of(out).tangent())

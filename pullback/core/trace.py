@@ -1,0 +1,260 @@
+"""The current trace, the tracers it makes, and evaluation as the outermost trace."""
+
+from __future__ import annotations
+
+import contextvars
+import importlib
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.core.array import SCALARS, Array, Operators, from_host
+from pullback.core.aval import Aval
+from pullback.core.origin import called_at
+from pullback.errors import (
+    ConcretizationError,
+    LeakedTracerError,
+    NotAnArrayError,
+    TracerArrayError,
+    TracerBoolError,
+    TracerIntegerError,
+)
+
+if TYPE_CHECKING:
+    from pullback.core.primitive import Primitive
+
+#: An array, a traced value, or a Python scalar.
+Value = Any
+#: Anything the user passes as a leaf of a pytree.
+Leaf = Any
+
+# NumPy keeps its floating-point error mode in a context variable; setting the prepared
+# mode directly costs a fifth of `with np.errstate(...)`, on every eager operation.
+_errors: contextvars.ContextVar[Any]
+_errors = importlib.import_module("numpy._core.umath")._extobj_contextvar
+with np.errstate(all="ignore"):
+    _IGNORE = _errors.get()
+
+
+class Trace:
+    """What is done with each operation that is applied while this trace is current."""
+
+    __slots__ = ()
+
+    def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
+        """Apply an operation; a list of values if it has several results."""
+        raise NotImplementedError
+
+
+class Tracer(Operators):
+    """A value that belongs to one trace and records what is done with it."""
+
+    __slots__ = ("__weakref__",)
+
+    aval: Aval
+
+    # NumPy arrays give way to tracers in binary operators.
+    __array_priority__ = 200
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape."""
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> dtypes.Dtype:
+        """The dtype."""
+        return self.aval.dtype
+
+    @property
+    def weak_type(self) -> bool:
+        """Whether the dtype came from a Python scalar and yields to others."""
+        return self.aval.weak
+
+    def concrete(self) -> Any:
+        """Give the array behind this tracer if there is one, else None."""
+        return None
+
+    def describe(self) -> str:
+        """Say in a phrase what is known of this value and which argument made it."""
+        return f"a traced value of type {self.aval}"
+
+    def __bool__(self) -> bool:
+        """Give the truth of a value that is concrete after all, else raise."""
+        value = self.concrete()
+        return bool(value) if value is not None else self.refuse(TracerBoolError, _BOOL)
+
+    def __int__(self) -> int:
+        """Give the integer if the value is concrete after all, else raise."""
+        value = self.concrete()
+        return int(value) if value is not None else self.refuse(TracerIntegerError, _INT)
+
+    __index__ = __int__
+
+    def __float__(self) -> float:
+        """Give the float if the value is concrete after all, else raise."""
+        value = self.concrete()
+        return (
+            float(value)
+            if value is not None
+            else self.refuse(ConcretizationError, _SCALAR)
+        )
+
+    def __complex__(self) -> complex:
+        """Give the complex number if the value is concrete after all, else raise."""
+        value = self.concrete()
+        return (
+            complex(value)
+            if value is not None
+            else self.refuse(ConcretizationError, _SCALAR)
+        )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+        """Refuse: NumPy would lose the derivative, the batch axis or the program."""
+        self.refuse(TracerArrayError, _NUMPY)
+
+    def item(self) -> Any:
+        """Give the Python scalar if the value is concrete after all, else raise."""
+        value = self.concrete()
+        return (
+            value.item()
+            if value is not None
+            else self.refuse(ConcretizationError, _SCALAR)
+        )
+
+    tolist = item
+
+    def refuse(self, error: type[ConcretizationError], reason: tuple[str, str]) -> Any:
+        """Raise the error for a use that needs the value itself."""
+        what, mend = reason
+        raise error(
+            f"{what} was asked of {self.describe()}.", where=called_at(), mend=mend
+        )
+
+    def __hash__(self) -> int:
+        """Hash by identity."""
+        return id(self)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled."""
+        self.refuse(ConcretizationError, ("Pickling", "Pickle the result instead."))
+        raise AssertionError("refuse always raises")
+
+    def __repr__(self) -> str:
+        """Show the kind of trace and the type."""
+        return f"{type(self).__name__}<{self.aval}>"
+
+    __str__ = __repr__
+
+
+_BOOL = (
+    "A Python truth value (if, while, and, or, not)",
+    "Use lax.cond or jnp.where for a branch, lax.while_loop for a loop, `&`, `|`, `~` "
+    "for logic; or mark the argument static with static_argnums.",
+)
+_INT = (
+    "A Python integer",
+    "Use the traced value in array operations only, or mark the argument static with "
+    "static_argnums.",
+)
+_SCALAR = (
+    "A Python number",
+    "Keep it an array with pullback.numpy, return it, or look at it with debug.print.",
+)
+_NUMPY = (
+    "A NumPy array",
+    "Call pullback.numpy instead of numpy; for code that must be NumPy use external "
+    "(with its own derivative rules) or pure_callback.",
+)
+
+
+class EvalTrace(Trace):
+    """The outermost trace: it computes at once, with NumPy."""
+
+    __slots__ = ()
+
+    def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
+        """Run the operation's `eager` rule on the arrays behind the operands."""
+        if primitive.calls:
+            token = current.set(self)
+            try:
+                return primitive.eager(*operands)
+            finally:
+                current.reset(token)
+        raw = []
+        weak = bool(operands)
+        for x in operands:
+            kind = type(x)
+            if kind is Array:
+                host = x.host
+                raw.append(x.fetch() if host is None else host)
+                if weak and not x.weak:
+                    weak = False
+            elif kind in SCALARS:
+                raw.append(x)
+            else:
+                raw.append(_unexpected(primitive, x))
+                weak = False
+        token = _errors.set(_IGNORE)
+        try:
+            out = primitive.eager(*raw)
+        finally:
+            _errors.reset(token)
+        weak = primitive.weak_result(weak)
+        if primitive.multiple:
+            return [x if type(x) is Array else from_host(x, weak) for x in out]
+        return from_host(out, weak)
+
+
+def _unexpected(primitive: Primitive, x: Any) -> Any:
+    """Take a NumPy operand, or explain why the operand cannot be used here."""
+    if isinstance(x, (np.ndarray, np.generic)):
+        return x
+    if isinstance(x, Tracer):
+        raise LeakedTracerError(
+            f"operation {primitive.name} got {x.describe()}, but the transformation "
+            "that made it has ended.",
+            where=called_at(),
+            mend="Return values from the transformed function instead of storing them "
+            "in a global, an attribute or a list.",
+        )
+    raise NotAnArrayError(
+        f"operation {primitive.name} got a value of type {type(x).__name__}: {x!r}.",
+        where=called_at(),
+        mend="Give arrays or numbers.",
+    )
+
+
+EVAL = EvalTrace()
+current: contextvars.ContextVar[Trace] = contextvars.ContextVar("trace", default=EVAL)
+current_trace = current.get
+
+
+class using:
+    """Make a trace the current one inside a `with` block."""
+
+    __slots__ = ("token", "trace")
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+
+    def __enter__(self) -> Trace:
+        self.token = current.set(self.trace)
+        return self.trace
+
+    def __exit__(self, *_: object) -> None:
+        current.reset(self.token)
+
+
+def aval_of(x: Value) -> Aval:
+    """Give the type of any value an operation takes."""
+    kind = type(x)
+    if kind is Array:
+        return x.aval  # type: ignore[no-any-return]
+    if kind in SCALARS:
+        return Aval((), dtypes.scalar_dtype(kind), True)
+    aval = getattr(x, "aval", None)
+    if aval is not None:
+        return aval  # type: ignore[no-any-return]
+    return Aval(x.shape, x.dtype)

@@ -1,0 +1,1 @@
+"""Custom derivative rules: the centre of the library."""

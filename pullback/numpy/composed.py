@@ -1,0 +1,404 @@
+"""Elementwise functions made of several operations: choice, classification, scaling."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.core.origin import called_at
+from pullback.core.trace import Value
+from pullback.errors import ArgumentError
+from pullback.numpy.arguments import array_argument, describe, wrong_dtype
+from pullback.numpy.promotion import as_inexact, convert, promote, promote_arrays
+from pullback.numpy.ufuncs import (
+    constant,
+    is_boolean,
+    is_complex,
+    is_exact,
+    is_unsigned,
+    maximum,
+    minimum,
+    one_like,
+    truth,
+    zero_like,
+)
+from pullback.primitives import table
+from pullback.primitives.reduction import reduce_and
+from pullback.primitives.special import bessel_i0e
+
+# -- choice ----------------------------------------------------------------------------
+
+
+def where(condition: Any, x: Any = None, y: Any = None) -> Value:
+    """Choose from x where the condition holds, from y elsewhere.
+
+    With the condition alone, see `nonzero`. The derivative reaches only the chosen
+    side; a nan made on the other side's way still spreads (use a safe argument there).
+    """
+    if x is None or y is None:
+        raise ArgumentError(
+            "where was given only one of x and y.",
+            where=called_at(),
+            mend="Give both, or the condition alone.",
+        )
+    condition = truth(condition, "where")
+    x, y = promote("where", x, y)
+    return table.select(condition, x, y)
+
+
+def clip(
+    arr: Any = None, /, min: Any = None, max: Any = None, **old: Any
+) -> Value:
+    """Limit values to at least `min`, then at most `max`; None is no limit.
+
+    Where a value equals a limit, both have derivative 1/2.
+    """
+    arr = array_argument(old.pop("a", arr), "clip", "its first argument")
+    low, high = old.pop("a_min", min), old.pop("a_max", max)
+    if old:
+        raise ArgumentError(
+            f"clip has no argument {next(iter(old))}.",
+            where=called_at(),
+            mend="Write clip(x, min, max).",
+        )
+    if any(v is not None and is_complex(v) for v in (arr, low, high)):
+        raise wrong_dtype(
+            "clip",
+            "was given complex numbers, which have no order.",
+            "Clip real and imaginary parts, or the absolute value.",
+        )
+    if low is not None:
+        arr = maximum(arr, low)
+    return arr if high is None else minimum(arr, high)
+
+
+def fmax(x: Any, y: Any) -> Value:
+    """Give the larger; a nan gives way to the other."""
+    x, y = promote_arrays("fmax", x, y)
+    return table.select(isnan(x), y, table.select(isnan(y), x, table.max(x, y)))
+
+
+def fmin(x: Any, y: Any) -> Value:
+    """Give the smaller; a nan gives way to the other."""
+    x, y = promote_arrays("fmin", x, y)
+    return table.select(isnan(x), y, table.select(isnan(y), x, table.min(x, y)))
+
+
+def heaviside(x: Any, y: Any) -> Value:
+    """Give 0 below 0, y at 0, 1 above."""
+    x, y = promote_arrays("heaviside", x, y, inexact=True)
+    zero, one = zero_like(x), one_like(x)
+    above = table.select(table.gt(x, zero), table.add(zero, one), x)
+    out = table.select(table.lt(x, zero), zero, above)
+    return table.select(table.eq(x, zero), y, out)
+
+
+# -- classification --------------------------------------------------------------------
+
+
+def isnan(x: Any) -> Value:
+    """Give where x is nan."""
+    x = array_argument(x, "isnan")
+    return constant(x, False, dtypes.bool_) if is_exact(x) else table.ne(x, x)
+
+
+def isfinite(x: Any) -> Value:
+    """Give where x is neither nan nor infinite."""
+    x = array_argument(x, "isfinite")
+    if is_exact(x):
+        return constant(x, True, dtypes.bool_)
+    if is_complex(x):
+        parts = table.real(x), table.imag(x)
+        return table.and_(*[table.is_finite(part) for part in parts])
+    return table.is_finite(x)
+
+
+def isinf(x: Any) -> Value:
+    """Give where x is plus or minus infinity."""
+    x = array_argument(x, "isinf")
+    if is_exact(x):
+        return constant(x, False, dtypes.bool_)
+    if is_complex(x):
+        return table.or_(isinf(table.real(x)), isinf(table.imag(x)))
+    return table.eq(table.abs(x), _infinity(x))
+
+
+def isposinf(x: Any) -> Value:
+    """Give where x is plus infinity."""
+    x = array_argument(x, "isposinf")
+    return isinf(x) if is_exact(x) else table.eq(x, _infinity(x))
+
+
+def isneginf(x: Any) -> Value:
+    """Give where x is minus infinity."""
+    x = array_argument(x, "isneginf")
+    return isinf(x) if is_exact(x) else table.eq(x, table.neg(_infinity(x)))
+
+
+def _infinity(x: Value) -> Value:
+    return table.full((), math.inf, x.dtype)
+
+
+def signbit(x: Any) -> Value:
+    """Give where x is negative, -0.0 included; of nan, False."""
+    x = array_argument(x, "signbit")
+    if is_boolean(x) or is_unsigned(x):
+        return constant(x, False, dtypes.bool_)
+    below = table.lt(x, zero_like(x))
+    if is_exact(x):
+        return below
+    inverse = table.div(one_like(x), x)
+    at_zero = table.and_(table.eq(x, zero_like(x)), table.lt(inverse, zero_like(x)))
+    return table.or_(below, at_zero)
+
+
+def copysign(x: Any, y: Any) -> Value:
+    """Give |x| with the sign of y."""
+    x, y = promote_arrays("copysign", x, y, inexact=True)
+    size = table.abs(x)
+    return table.select(signbit(y), table.neg(size), size)
+
+
+def isclose(
+    a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False
+) -> Value:
+    """Give where |a - b| <= atol + rtol |b|; equal infinities are close."""
+    a, b = promote_arrays("isclose", a, b, inexact=True)
+    same = table.eq(a, b)
+    if equal_nan:
+        same = table.or_(same, table.and_(isnan(a), isnan(b)))
+    gap, size = table.abs(table.sub(a, b)), table.abs(b)
+    rtol, atol, size = promote_arrays("isclose", rtol, atol, size)
+    near = table.le(convert(gap, size.dtype), table.add(atol, table.mul(rtol, size)))
+    return table.or_(same, table.and_(near, table.and_(isfinite(a), isfinite(b))))
+
+
+def nan_to_num(
+    x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None
+) -> Value:
+    """Replace nan by a number, and infinities by numbers or the largest floats."""
+    x = array_argument(x, "nan_to_num")
+    if is_exact(x):
+        return x
+    if is_complex(x):
+        parts = table.real(x), table.imag(x)
+        return table.make_complex(
+            *[nan_to_num(p, copy, nan, posinf, neginf) for p in parts]
+        )
+    limit = float(dtypes.finfo(x.dtype).max)
+    high = limit if posinf is None else posinf
+    low = -limit if neginf is None else neginf
+    for place, number in ((isnan(x), nan), (isposinf(x), high), (isneginf(x), low)):
+        number = convert(array_argument(number, "nan_to_num"), x.dtype)
+        x = table.select(place, number, x)
+    return x
+
+
+# -- complex parts ---------------------------------------------------------------------
+
+
+def real(x: Any) -> Value:
+    """Give the real part."""
+    x = array_argument(x, "real")
+    return table.real(x) if is_complex(x) else x
+
+
+def imag(x: Any) -> Value:
+    """Give the imaginary part."""
+    x = array_argument(x, "imag")
+    return table.imag(x) if is_complex(x) else constant(x, dtypes.kind_of(x.dtype)(0))
+
+
+def conjugate(x: Any) -> Value:
+    """Give the complex conjugate."""
+    x = array_argument(x, "conjugate")
+    return table.conj(x) if is_complex(x) else x
+
+
+conj = conjugate
+
+
+def angle(z: Any, deg: bool = False) -> Value:
+    """Give the argument of complex numbers, in radians or degrees."""
+    z = as_inexact(z, "angle")
+    turn = table.atan2(imag(z), real(z))
+    return table.mul(turn, table.full((), 180 / math.pi, turn.dtype)) if deg else turn
+
+
+def iscomplex(x: Any) -> Value:
+    """Give where the imaginary part is not zero."""
+    return truth(imag(x))
+
+
+def isreal(x: Any) -> Value:
+    """Give where the imaginary part is zero."""
+    return table.not_(iscomplex(x))
+
+
+def iscomplexobj(x: Any) -> bool:
+    """Whether the dtype is complex."""
+    return is_complex(array_argument(x, "iscomplexobj"))
+
+
+def isrealobj(x: Any) -> bool:
+    """Whether the dtype is not complex."""
+    return not iscomplexobj(x)
+
+
+# -- careful sums, products and scalings -----------------------------------------------
+
+
+def hypot(x: Any, y: Any) -> Value:
+    """Give sqrt(x^2 + y^2) without overflow; the derivative at (0, 0) is 0."""
+    x, y = promote_arrays("hypot", x, y, inexact=True)
+    if is_complex(x):
+        raise wrong_dtype(
+            "hypot", f"takes real numbers; got {describe(x)}.", "Take abs first."
+        )
+    x, y = table.abs(x), table.abs(y)
+    large, small = table.max(x, y), table.min(x, y)
+    flat = table.eq(large, zero_like(large))
+    ratio = table.div(small, table.select(flat, table.add(large, one_like(x)), large))
+    length = table.sqrt(table.add(table.mul(ratio, ratio), one_like(ratio)))
+    out = table.select(flat, large, table.mul(large, length))
+    infinite = table.or_(isinf(x), isinf(y))
+    return table.select(infinite, _infinity(out), out)
+
+
+def logaddexp(x: Any, y: Any) -> Value:
+    """Give log(exp(x) + exp(y)) without overflow."""
+    x, y = promote_arrays("logaddexp", x, y, inexact=True)
+    gap = table.sub(x, y)
+    # Equal infinities make a nan here; the sum is right for them, and for nan.
+    undefined = table.ne(gap, gap)
+    gap = table.select(undefined, zero_like(gap), gap)
+    if is_complex(x):
+        higher = table.ge(table.real(gap), table.real(zero_like(gap)))
+        gap = table.select(higher, table.neg(gap), gap)
+        top = table.select(higher, x, y)
+    else:
+        gap, top = table.neg(table.abs(gap)), table.max(x, y)
+    out = table.add(top, table.log1p(table.exp(gap)))
+    return table.select(undefined, table.add(x, y), out)
+
+
+def logaddexp2(x: Any, y: Any) -> Value:
+    """Give log2(2^x + 2^y) without overflow."""
+    x, y = promote_arrays("logaddexp2", x, y, inexact=True)
+    unit = table.full((), math.log(2), x.dtype)
+    return table.div(logaddexp(table.mul(x, unit), table.mul(y, unit)), unit)
+
+
+def sinc(x: Any) -> Value:
+    """Give sin(pi x) / (pi x), 1 at 0; derivatives there are exact to the fourth."""
+    x = as_inexact(x, "sinc")
+    angle = table.mul(x, table.full((), math.pi, x.dtype))
+    near = table.lt(table.abs(angle), table.full((), 1e-2, dtypes.real_dtype(x.dtype)))
+    # Taylor's series: the next term is below 2^-53 for |pi x| < 0.01.
+    z = table.mul(angle, angle)
+    series = constant(x, -1 / 5040)
+    for coefficient in (1 / 120, -1 / 6, 1.0):
+        number = table.full((), coefficient, x.dtype)
+        series = table.add(table.mul(series, z), number)
+    safe = table.select(near, table.full((), 1.0, x.dtype), angle)
+    return table.select(near, series, table.div(table.sin(safe), safe))
+
+
+def modf(x: Any) -> tuple[Value, Value]:
+    """Give the fractional and the integer part, both with the sign of x."""
+    x = as_inexact(x, "modf")
+    whole = table.trunc(x)
+    rest = table.select(isinf(x), zero_like(x), table.sub(x, whole))
+    return copysign(rest, x), whole
+
+
+def ldexp(x: Any, n: Any) -> Value:
+    """Give x * 2^n, exactly."""
+    x, n = as_inexact(x, "ldexp"), array_argument(n, "ldexp")
+    if not is_exact(n):
+        raise wrong_dtype(
+            "ldexp", f"takes integer exponents; got {describe(n)}.", "Use x * exp2(n)."
+        )
+    n = convert(n, dtypes.scalar_dtype(int))
+    step = (dtypes.finfo(x.dtype).maxexp - 2) if not is_complex(x) else 126
+    for _ in range(4):
+        part = table.max(table.min(n, int(step)), -int(step))
+        x, n = table.mul(x, _power_of_two(part, x.dtype, int(step))), table.sub(n, part)
+    return x
+
+
+def _power_of_two(n: Value, dtype: dtypes.Dtype, limit: int) -> Value:
+    """Give 2^n for |n| <= limit, from the bits of n, exactly."""
+    size, out = table.abs(n), table.full((), 1, dtype)
+    for bit in range(limit.bit_length()):
+        on = table.ne(table.and_(size, 1 << bit), 0)
+        factor = table.full((), 2.0 ** (1 << bit), dtype)
+        out = table.mul(out, table.select(on, factor, table.full((), 1, dtype)))
+    return table.select(table.lt(n, 0), table.div(table.full((), 1, dtype), out), out)
+
+
+def frexp(x: Any) -> tuple[Value, Value]:
+    """Give mantissas in [0.5, 1) and exponents with x = m * 2^e; denormals too."""
+    x = as_inexact(x, "frexp")
+    info = dtypes.finfo(x.dtype)
+    lift = int(info.nmant) + 2
+    plain = table.and_(table.is_finite(x), table.ne(x, zero_like(x)))
+    tiny = table.lt(table.abs(x), table.full((), float(info.tiny), x.dtype))
+    safe = table.select(plain, x, table.full((), 1, x.dtype))
+    safe = table.select(
+        tiny, table.mul(safe, table.full((), 2.0**lift, x.dtype)), safe
+    )
+    unit = table.full((), 1 / math.log(2), x.dtype)
+    guess = table.floor(table.mul(table.log(table.abs(safe)), unit))
+    e = table.add(convert(guess, dtypes.scalar_dtype(int)), 1)
+    m = ldexp(safe, table.neg(e))
+    size, half = table.abs(m), table.full((), 0.5, x.dtype)
+    high, low = table.ge(size, table.full((), 1, x.dtype)), table.lt(size, half)
+    m = table.select(high, table.mul(m, half), table.select(low, table.add(m, m), m))
+    e = table.add(e, table.sub(convert(high, e.dtype), convert(low, e.dtype)))
+    e = table.sub(e, table.select(tiny, table.full((), lift, e.dtype), 0))
+    return table.select(plain, m, x), convert(
+        table.select(plain, e, table.full((), 0, e.dtype)), dtypes.int32
+    )
+
+
+def i0(x: Any) -> Value:
+    """Give the modified Bessel function of order 0."""
+    x = as_inexact(x, "i0")
+    return table.mul(table.exp(table.abs(x)), bessel_i0e(x))
+
+
+def _all(x: Value) -> Value:
+    """Whether all elements are true."""
+    return reduce_and(x, range(len(x.shape)))
+
+
+def array_equiv(a: Any, b: Any) -> Value:
+    """Whether shapes broadcast and all elements are equal."""
+    a, b = promote_arrays("array_equiv", a, b)
+    try:
+        np.broadcast_shapes(a.shape, b.shape)
+    except ValueError:
+        return table.full((), False, dtypes.bool_)
+    return _all(table.eq(a, b))
+
+
+def array_equal(a: Any, b: Any, equal_nan: bool = False) -> Value:
+    """Whether shapes and all elements are equal."""
+    a, b = promote_arrays("array_equal", a, b)
+    if a.shape != b.shape:
+        return table.full((), False, dtypes.bool_)
+    same = table.eq(a, b)
+    if equal_nan:
+        same = table.or_(same, table.and_(isnan(a), isnan(b)))
+    return _all(same)
+
+
+def allclose(
+    a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False
+) -> Value:
+    """Whether all elements are close, as `isclose` has it; an array, not a bool."""
+    return _all(isclose(a, b, rtol, atol, equal_nan))

@@ -1,0 +1,1 @@
+"""Operations, a class each, with all their rules."""

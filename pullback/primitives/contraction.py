@@ -1,0 +1,281 @@
+"""Sums of products over pairs of axes: matrix products and their kin."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.core.aval import Aval
+from pullback.core.origin import called_at
+from pullback.core.primitive import Primitive
+from pullback.core.trace import Value, aval_of
+from pullback.core.zero import Unknown, Zero, is_zero
+from pullback.dtypes import Dtype
+from pullback.errors import ArgumentError
+from pullback.primitives.recipes import check_same_dtype, shape_error, shifted, without
+from pullback.primitives.structural import (
+    add_tangents,
+    frozen,
+    inverse_permutation,
+    transpose,
+)
+from pullback.primitives.table import convert
+
+Axes = tuple[int, ...]
+#: ((contracting axes of x, of y), (batch axes of x, of y)).
+DimensionNumbers = tuple[tuple[Axes, Axes], tuple[Axes, Axes]]
+
+#: Products of these are computed in float32 and rounded once, as the compiler does.
+_NARROW = frozenset(
+    (dtypes.bfloat16, dtypes.float16, dtypes.float8_e4m3fn, dtypes.float8_e5m2)
+)
+
+
+@frozen
+class DotGeneral(Primitive):
+    """Products summed over contracting axes, for each index of the batch axes.
+
+    The result has the batch axes, then the other axes of x, then those of y. `preferred`
+    is the dtype of the products and the result, that of the operands if None.
+    """
+
+    contracting: tuple[Axes, Axes]
+    batching: tuple[Axes, Axes] = ((), ())
+    preferred: Dtype | None = None
+    precision: tuple[str, str] = ("DEFAULT", "DEFAULT")
+
+    linear = ((0,), (1,))
+
+    def abstract(self, x: Aval, y: Aval) -> Aval:
+        check_dot(self, x, y)
+        shape = (
+            *(x.shape[i] for i in self.batching[0]),
+            *without(x.shape, (*self.contracting[0], *self.batching[0])),
+            *without(y.shape, (*self.contracting[1], *self.batching[1])),
+        )
+        return Aval(shape, self.preferred or x.dtype, x.weak and y.weak)
+
+    def eager(self, x: Any, y: Any) -> Any:
+        dtype = x.dtype
+        if self.preferred is None and dtype not in _NARROW and dtype.kind != "b":
+            return contract(x, y, self.contracting, self.batching)
+        out = self.preferred or dtype
+        work = product_dtype(dtype, out)
+        z = contract(
+            x.astype(work), y.astype(work), self.contracting, self.batching
+        )
+        return z.astype(out)
+
+    def lower(self, ctx: Any, x: Any, y: Any) -> Any:
+        (cx, cy), (bx, by) = self.contracting, self.batching
+        numbers = (
+            f"lhs_batching_dimensions = {list(bx)}, "
+            f"rhs_batching_dimensions = {list(by)}, "
+            f"lhs_contracting_dimensions = {list(cx)}, "
+            f"rhs_contracting_dimensions = {list(cy)}"
+        )
+        attributes = (
+            f"dot_dimension_numbers = #stablehlo.dot<{numbers}>, "
+            f"precision_config = {precision_text(self.precision)}"
+        )
+        out = self.abstract(x.aval, y.aval)
+        if x.aval.dtype != dtypes.bool_:
+            return ctx.emit("stablehlo.dot_general", [x, y], out, attributes)
+        wide = [ctx.convert(z, dtypes.float32) for z in (x, y)]
+        found = ctx.emit(
+            "stablehlo.dot_general", wide, Aval(out.shape, dtypes.float32), attributes
+        )
+        return ctx.convert(found, out.dtype)
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        (x, y), (s, t) = primals, tangents
+        ans = self(x, y)
+        from_x = s if is_zero(s) else self(s, y)
+        from_y = t if is_zero(t) else self(x, t)
+        total = add_tangents(from_x, from_y)
+        return ans, Zero(like=ans) if is_zero(total) else total
+
+    def transpose(self, ct: Any, x: Any, y: Any) -> Any:
+        if isinstance(x, Unknown):
+            return self.cotangent_of_x(ct, x.aval, y), None
+        # x y = (y x) with the two groups of free axes exchanged.
+        swapped = DotGeneral(
+            self.contracting[::-1], self.batching[::-1], self.preferred, self.precision
+        )
+        batches = len(self.batching[0])
+        free_x = x.aval.ndim - batches - len(self.contracting[0])
+        rank = len(ct.shape)
+        order = [
+            *range(batches),
+            *range(batches + free_x, rank),
+            *range(batches, batches + free_x),
+        ]
+        return None, swapped.cotangent_of_x(transpose(ct, order), y.aval, x)
+
+    def cotangent_of_x(self, ct: Value, x: Aval, y: Value) -> Value:
+        """Contract a cotangent with y over y's free axes, in the layout of x."""
+        (cx, cy), (bx, by) = self.contracting, self.batching
+        rank_y = len(y.shape)
+        free_y = [i for i in range(rank_y) if i not in cy and i not in by]
+        free_x = [i for i in range(x.ndim) if i not in cx and i not in bx]
+        last = tuple(range(len(bx) + len(free_x), len(ct.shape)))
+        y = convert(y, ct.dtype) if y.dtype != ct.dtype else y
+        found = DotGeneral(
+            (last, tuple(free_y)),
+            (tuple(range(len(bx))), by),
+            None,
+            self.precision,
+        )(ct, y)
+        # The result's axes are x's batch axes, its free axes, and then y's contracting
+        # axes in ascending order.
+        contracted = [cx[i] for i in sorted(range(len(cy)), key=cy.__getitem__)]
+        places = [*bx, *free_x, *contracted]
+        found = transpose(found, inverse_permutation(places))
+        return convert(found, x.dtype) if found.dtype != x.dtype else found
+
+    def batch(self, size: int, operands: Any, dims: Any) -> Any:
+        (x, y), (d, e) = operands, dims
+        (cx, cy), (bx, by) = self.contracting, self.batching
+        if d is not None:
+            cx, bx = shifted(cx, d), shifted(bx, d)
+        if e is not None:
+            cy, by = shifted(cy, e), shifted(by, e)
+        if d is not None and e is not None:
+            bx, by = (d, *bx), (e, *by)
+            place = 0
+        elif d is not None:
+            place = len(bx) + sum(i not in cx and i not in bx for i in range(d))
+        else:
+            free_x = len(x.shape) - len(cx) - len(bx)
+            place = len(bx) + free_x
+            place += sum(i not in cy and i not in by for i in range(e))
+        out = DotGeneral((cx, cy), (bx, by), self.preferred, self.precision)(x, y)
+        return out, place
+
+
+def check_dot(dot: DotGeneral, x: Aval, y: Aval) -> None:
+    """Raise unless the operands fit the dimension numbers."""
+    check_same_dtype((x, y), "dot_general")
+    for what, (i, j) in (("contracting", dot.contracting), ("batch", dot.batching)):
+        in_x = all(0 <= a < x.ndim for a in i)
+        fits = in_x and all(0 <= a < y.ndim for a in j) and len(i) == len(j)
+        if not fits or any(x.shape[a] != y.shape[b] for a, b in zip(i, j)):
+            raise shape_error(
+                f"dot_general was given operands of types {x} and {y} with {what} axes "
+                f"{i} and {j}, which do not match.",
+                f"Name as many {what} axes on each side, of equal lengths.",
+            )
+
+
+def product_dtype(dtype: Dtype, out: Dtype) -> Dtype:
+    """Give the dtype in which products of one dtype are summed for a result."""
+    if dtypes.is_integer(dtype) or dtype == dtypes.bool_:
+        return dtypes.int32 if out == dtypes.bool_ else out
+    if dtype in _NARROW:
+        return out if out in (dtypes.float64,) else dtypes.float32
+    return dtype if dtype.itemsize >= out.itemsize else out
+
+
+def precision_text(precision: tuple[str, str]) -> str:
+    """Write the precision attribute of a contraction."""
+    return "[" + ", ".join(f"#stablehlo<precision {p}>" for p in precision) + "]"
+
+
+def contract(x: Any, y: Any, contracting: Any, batching: Any) -> Any:
+    """Contract NumPy arrays of one dtype that NumPy multiplies well."""
+    (cx, cy), (bx, by) = contracting, batching
+    if not bx and x.ndim and y.ndim and cx == (x.ndim - 1,) and cy == (0,):
+        if x.ndim <= 2 and y.ndim <= 2:
+            return np.matmul(x, y)
+    free_x = tuple([i for i in range(x.ndim) if i not in cx and i not in bx])
+    free_y = tuple([i for i in range(y.ndim) if i not in cy and i not in by])
+    batch_shape = tuple([x.shape[i] for i in bx])
+    shape_x = tuple([x.shape[i] for i in free_x])
+    shape_y = tuple([y.shape[i] for i in free_y])
+    summed = math.prod([x.shape[i] for i in cx])
+    left = np.transpose(x, (*bx, *free_x, *cx))
+    right = np.transpose(y, (*by, *cy, *free_y))
+    left = left.reshape((*batch_shape, math.prod(shape_x), summed))
+    right = right.reshape((*batch_shape, summed, math.prod(shape_y)))
+    out = np.matmul(left, right)
+    return out.reshape((*batch_shape, *shape_x, *shape_y))
+
+
+def dot_general(
+    x: Value,
+    y: Value,
+    dimension_numbers: Any,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+) -> Value:
+    """Contract pairs of axes of `x` and `y`, for each index of pairs of batch axes.
+
+    Args:
+        x: an array.
+        y: an array of the same dtype.
+        dimension_numbers: ((contracting axes of x, of y), (batch axes of x, of y)).
+        precision: None, "default", "high" or "highest", or one of these an operand;
+            matters on accelerators only.
+        preferred_element_type: the dtype of the products and of the result.
+
+    Returns:
+        An array with the batch axes, then the other axes of `x`, then those of `y`.
+    """
+    (cx, cy), (bx, by) = dimension_numbers
+    preferred = preferred_element_type
+    wanted = None if preferred is None else dtypes.canonical(preferred)
+    if wanted == x.dtype:
+        wanted = None
+    return DotGeneral(
+        (tuple(cx), tuple(cy)),
+        (tuple(bx), tuple(by)),
+        wanted,
+        canonical_precision(precision),
+    )(x, y)
+
+
+def canonical_precision(precision: Any) -> tuple[str, str]:
+    """Give the precision of both operands as the compiler names it.
+
+    Raises:
+        ArgumentError: there is no such precision.
+    """
+    pair = precision if isinstance(precision, (tuple, list)) else (precision,) * 2
+    names = [str(getattr(p, "name", p) or "default").upper() for p in pair]
+    if len(names) != 2 or not {"DEFAULT", "HIGH", "HIGHEST"}.issuperset(names):
+        raise ArgumentError(
+            f"precision must be 'default', 'high' or 'highest', or two of them; got "
+            f"{precision!r}.",
+            where=called_at(),
+            mend="Leave it out for the default.",
+        )
+    return names[0], names[1]
+
+
+def dot(
+    x: Value, y: Value, precision: Any = None, preferred_element_type: Any = None
+) -> Value:
+    """Multiply vectors and matrices: the last axis of `x` with the first of `y`.
+
+    Raises:
+        ShapeError: an operand is no vector or matrix.
+    """
+    a, b = aval_of(x), aval_of(y)
+    if a.ndim not in (1, 2) or b.ndim not in (1, 2):
+        raise shape_error(
+            f"dot was given operands of types {a} and {b}.",
+            "Give vectors or matrices; use dot_general or pullback.numpy.matmul for "
+            "others.",
+        )
+    numbers = (((a.ndim - 1,), (0,)), ((), ()))
+    return dot_general(x, y, numbers, precision, preferred_element_type)
+
+
+def matmul(x: Value, y: Value) -> Value:
+    """Multiply matrices or stacks of them with equal leading axes."""
+    rank = len(x.shape)
+    stack = tuple(range(rank - 2))
+    return DotGeneral(((rank - 1,), (rank - 2,)), (stack, stack))(x, y)

@@ -1,0 +1,400 @@
+"""Reductions over axes, and the places of extreme elements."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.core.aval import Aval
+from pullback.core.primitive import Primitive
+from pullback.core.trace import Value
+from pullback.core.zero import Zero, is_zero
+from pullback.dtypes import Dtype
+from pullback.primitives.recipes import Flat, Linear, shifted, without
+from pullback.primitives.shaping import concatenate, slice_in_dim
+from pullback.primitives.structural import (
+    add_tangents,
+    broadcast,
+    frozen,
+    reduce_sum,
+    reshape,
+    transpose,
+)
+from pullback.primitives.table import compare, convert, div, eq, mul, select
+
+__all__ = [
+    "argmax",
+    "argmin",
+    "highest",
+    "lowest",
+    "reduce_and",
+    "reduce_max",
+    "reduce_min",
+    "reduce_or",
+    "reduce_precision",
+    "reduce_prod",
+    "reduce_sum",
+    "reduce_xor",
+]
+
+
+def lowest(dtype: Dtype) -> Any:
+    """Give the least value of a dtype: minus infinity for floats."""
+    if dtype == dtypes.bool_:
+        return False
+    if dtypes.is_integer(dtype):
+        return int(np.iinfo(dtype).min)
+    return -np.inf
+
+
+def highest(dtype: Dtype) -> Any:
+    """Give the greatest value of a dtype: infinity for floats."""
+    if dtype == dtypes.bool_:
+        return True
+    if dtypes.is_integer(dtype):
+        return int(np.iinfo(dtype).max)
+    return np.inf
+
+
+@frozen
+class Reduction(Primitive):
+    """A reduction by an associative NumPy ufunc over axes, which disappear."""
+
+    axes: tuple[int, ...]
+
+    ufunc: ClassVar[np.ufunc]
+    hlo: ClassVar[str]
+
+    def initial(self, dtype: Dtype) -> Any:
+        """Give the value that changes nothing."""
+        raise NotImplementedError
+
+    def abstract(self, x: Aval) -> Aval:
+        return Aval(without(x.shape, self.axes), x.dtype, x.weak)
+
+    def eager(self, x: Any) -> Any:
+        if x.size:
+            return self.ufunc.reduce(x, axis=self.axes, dtype=x.dtype)
+        return np.full(without(x.shape, self.axes), self.initial(x.dtype), x.dtype)
+
+    def lower(self, ctx: Any, x: Any) -> Any:
+        return ctx.reduce(self.hlo, x, self.initial(x.aval.dtype), self.axes)
+
+    def batch(self, size: int, operands: Any, dims: Any) -> Any:
+        (x,), (d,) = operands, dims
+        axes = shifted(self.axes, d)
+        return type(self)(axes)(x), d - sum(a < d for a in axes)
+
+
+class Extremum(Reduction):
+    """The common derivative of maximum and minimum."""
+
+    __slots__ = ()
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        (x,), (t,) = primals, tangents
+        ans = self(x)
+        if is_zero(t):
+            return ans, Zero(like=ans)
+        # The slope is shared equally among the elements that attain the extremum.
+        kept = [i for i in range(len(x.shape)) if i not in self.axes]
+        attained = eq(x, broadcast(ans, x.shape, kept))
+        count = reduce_sum(convert(attained, x.dtype), self.axes)
+        return ans, div(reduce_sum(select(attained, t, 0.0), self.axes), count)
+
+
+@frozen
+class ReduceMax(Extremum):
+    """The greatest element over some axes."""
+
+    ufunc = np.maximum
+    hlo = "maximum"
+
+    def initial(self, dtype: Dtype) -> Any:
+        return lowest(dtype)
+
+
+@frozen
+class ReduceMin(Extremum):
+    """The least element over some axes."""
+
+    ufunc = np.minimum
+    hlo = "minimum"
+
+    def initial(self, dtype: Dtype) -> Any:
+        return highest(dtype)
+
+
+@frozen
+class ReduceProd(Reduction):
+    """The product over some axes."""
+
+    ufunc = np.multiply
+    hlo = "multiply"
+
+    def initial(self, dtype: Dtype) -> Any:
+        return 1
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        (x,), (t,) = primals, tangents
+        ans = self(x)
+        if is_zero(t) or not x.aval.size:
+            return ans, Zero(like=ans)
+        return ans, product_tangent(merge_last(x, self.axes), merge_last(t, self.axes))
+
+
+def merge_last(x: Value, axes: tuple[int, ...]) -> Value:
+    """Make one last axis of some axes."""
+    kept = [i for i in range(len(x.shape)) if i not in axes]
+    shape = without(x.shape, axes)
+    n = x.aval.size // max(1, Aval(shape, x.dtype).size)
+    return reshape(transpose(x, [*kept, *axes]), (*shape, n))
+
+
+def product_tangent(x: Value, t: Value) -> Value:
+    """Give the tangent of the product over the last axis, without dividing.
+
+    Pairs are multiplied by the product rule until one is left, so that zeros among the
+    factors are nothing special, at any order of differentiation.
+    """
+    axis = len(x.shape) - 1
+    while (n := x.shape[axis]) > 1:
+        half = n // 2
+        a, b, rest = (slice_in_dim(x, i, j, axis) for i, j in halves(n))
+        s, u, rest_t = (slice_in_dim(t, i, j, axis) for i, j in halves(n))
+        x, t = mul(a, b), add_tangents(mul(s, b), mul(a, u))
+        if n > 2 * half:
+            x = concatenate([x, rest], axis)
+            t = concatenate([t, rest_t], axis)
+    return reshape(t, t.shape[:-1])
+
+
+def halves(n: int) -> list[tuple[int, int]]:
+    """Give the bounds of two equal halves and of what is left."""
+    half = n // 2
+    return [(0, half), (half, 2 * half), (2 * half, n)]
+
+
+class Bitwise(Flat, Reduction):
+    """What the reductions by logical operations share: they have no derivative."""
+
+    __slots__ = ()
+
+
+@frozen
+class ReduceAnd(Bitwise):
+    """The conjunction over some axes, bit by bit for integers."""
+
+    ufunc = np.bitwise_and
+    hlo = "and"
+
+    def initial(self, dtype: Dtype) -> Any:
+        return True if dtype == dtypes.bool_ else int(np.array(-1).astype(dtype))
+
+
+@frozen
+class ReduceOr(Bitwise):
+    """The disjunction over some axes, bit by bit for integers."""
+
+    ufunc = np.bitwise_or
+    hlo = "or"
+
+    def initial(self, dtype: Dtype) -> Any:
+        return 0
+
+
+@frozen
+class ReduceXor(Bitwise):
+    """The exclusive disjunction over some axes, bit by bit for integers."""
+
+    ufunc = np.bitwise_xor
+    hlo = "xor"
+
+    def initial(self, dtype: Dtype) -> Any:
+        return 0
+
+
+def reduce_max(x: Value, axes: Any) -> Value:
+    """Give the greatest elements over non-negative axes; -inf where there are none."""
+    axes = tuple(sorted(axes))
+    return ReduceMax(axes)(x) if axes else x
+
+
+def reduce_min(x: Value, axes: Any) -> Value:
+    """Give the least elements over non-negative axes; inf where there are none."""
+    axes = tuple(sorted(axes))
+    return ReduceMin(axes)(x) if axes else x
+
+
+def reduce_prod(x: Value, axes: Any) -> Value:
+    """Multiply over non-negative axes."""
+    axes = tuple(sorted(axes))
+    return ReduceProd(axes)(x) if axes else x
+
+
+def reduce_and(x: Value, axes: Any) -> Value:
+    """Conjoin booleans or bits over non-negative axes."""
+    axes = tuple(sorted(axes))
+    return ReduceAnd(axes)(x) if axes else x
+
+
+def reduce_or(x: Value, axes: Any) -> Value:
+    """Disjoin booleans or bits over non-negative axes."""
+    axes = tuple(sorted(axes))
+    return ReduceOr(axes)(x) if axes else x
+
+
+def reduce_xor(x: Value, axes: Any) -> Value:
+    """Disjoin booleans or bits exclusively over non-negative axes."""
+    axes = tuple(sorted(axes))
+    return ReduceXor(axes)(x) if axes else x
+
+
+@frozen
+class ArgExtremum(Flat):
+    """The place of the first extreme element along an axis, a nan winning."""
+
+    axis: int
+    index_dtype: Dtype
+
+    direction: ClassVar[str]
+
+    def weak_result(self, all_weak: bool) -> bool:
+        return False
+
+    def abstract(self, x: Aval) -> Aval:
+        return Aval(without(x.shape, (self.axis,)), self.index_dtype)
+
+    def lower(self, ctx: Any, x: Any) -> Any:
+        value, place = Aval((), x.aval.dtype), Aval((), self.index_dtype)
+        iota = ctx.emit(
+            "stablehlo.iota",
+            [],
+            Aval(x.aval.shape, self.index_dtype),
+            f"iota_dimension = {self.axis} : i64",
+        )
+        worst = lowest if self.direction == "GT" else highest
+        starts = [ctx.constant(worst(x.aval.dtype), value), ctx.constant(0, place)]
+        region = ctx.region([value, place, value, place], self.choose(ctx))
+        out = self.abstract(x.aval)
+        results = ctx.emit_many(
+            "stablehlo.reduce",
+            [x, iota, *starts],
+            [Aval(out.shape, x.aval.dtype), out],
+            f"dimensions = {ctx.ints([self.axis])}",
+            [region],
+        )
+        return results[1]
+
+    def choose(self, ctx: Any) -> Any:
+        """Give the body that keeps the better of two (value, place) pairs."""
+
+        def body(x: Any, i: Any, y: Any, j: Any) -> list[Any]:
+            bit = Aval((), dtypes.bool_)
+            beats = compare(self.direction)(ctx, bit, x, y)
+            if dtypes.is_float(x.aval.dtype):
+                beats = ctx.emit(
+                    "stablehlo.or", [beats, compare("NE")(ctx, bit, x, x)], bit
+                )
+            ties = compare("EQ")(ctx, bit, x, y)
+            if dtypes.is_float(x.aval.dtype):
+                nans = [compare("NE")(ctx, bit, z, z) for z in (x, y)]
+                both = ctx.emit("stablehlo.and", nans, bit)
+                ties = ctx.emit("stablehlo.or", [ties, both], bit)
+            first = compare("LT")(ctx, bit, i, j)
+            keep = ctx.emit(
+                "stablehlo.select", [ties, first, beats], bit
+            )
+            return [
+                ctx.emit("stablehlo.select", [keep, a, b], a.aval)
+                for a, b in ((x, y), (i, j))
+            ]
+
+        return body
+
+    def batch(self, size: int, operands: Any, dims: Any) -> Any:
+        (x,), (d,) = operands, dims
+        (axis,) = shifted((self.axis,), d)
+        return type(self)(axis, self.index_dtype)(x), d - (axis < d)
+
+
+@frozen
+class ArgMax(ArgExtremum):
+    """The place of the first greatest element along an axis."""
+
+    direction = "GT"
+
+    def eager(self, x: Any) -> Any:
+        return np.argmax(x, axis=self.axis).astype(self.index_dtype)
+
+
+@frozen
+class ArgMin(ArgExtremum):
+    """The place of the first least element along an axis."""
+
+    direction = "LT"
+
+    def eager(self, x: Any) -> Any:
+        return np.argmin(x, axis=self.axis).astype(self.index_dtype)
+
+
+def argmax(x: Value, axis: int, index_dtype: Dtype) -> Value:
+    """Find the first greatest element along a non-negative axis; nan counts as such."""
+    return ArgMax(axis, index_dtype)(x)
+
+
+def argmin(x: Value, axis: int, index_dtype: Dtype) -> Value:
+    """Find the first least element along a non-negative axis; nan counts as such."""
+    return ArgMin(axis, index_dtype)(x)
+
+
+@frozen
+class ReducePrecision(Linear):
+    """The nearest number with fewer bits of exponent and mantissa.
+
+    Its derivative is the same rounding of the tangent, so that a program in simulated
+    low precision has its derivative in that precision too.
+    """
+
+    exponent_bits: int
+    mantissa_bits: int
+
+    def abstract(self, x: Aval) -> Aval:
+        return x
+
+    def eager(self, x: Any) -> Any:
+        return round_to(x, self.exponent_bits, self.mantissa_bits)
+
+    def lower(self, ctx: Any, x: Any) -> Any:
+        attributes = (
+            f"exponent_bits = {self.exponent_bits} : i32, "
+            f"mantissa_bits = {self.mantissa_bits} : i32"
+        )
+        return ctx.emit("stablehlo.reduce_precision", [x], x.aval, attributes)
+
+    def transpose(self, ct: Any, x: Any) -> Any:
+        return (self(ct),)
+
+    def batch(self, size: int, operands: Any, dims: Any) -> Any:
+        return self(operands[0]), dims[0]
+
+
+def reduce_precision(x: Value, exponent_bits: int, mantissa_bits: int) -> Value:
+    """Round floats to what fewer bits of exponent and mantissa can hold."""
+    return ReducePrecision(exponent_bits, mantissa_bits)(x)
+
+
+def round_to(x: Any, exponent_bits: int, mantissa_bits: int) -> Any:
+    """Round to nearest even; overflow gives infinity, denormals become zero."""
+    wide = np.asarray(x, np.float64)
+    fraction, exponent = np.frexp(wide)
+    scale = 2.0 ** (mantissa_bits + 1)
+    rounded = np.ldexp(np.rint(fraction * scale) / scale, exponent)
+    bias = 2 ** (exponent_bits - 1) - 1
+    limit = np.ldexp(2.0 - 2.0**-mantissa_bits, bias)
+    rounded = np.where(np.abs(rounded) > limit, np.copysign(np.inf, wide), rounded)
+    tiny = np.ldexp(1.0, 1 - bias)
+    rounded = np.where(np.abs(rounded) < tiny, np.copysign(0.0, wide), rounded)
+    return np.where(np.isfinite(wide), rounded, wide).astype(x.dtype)

@@ -1,0 +1,1 @@
+"""Transformations of functions: forward and reverse mode, batching, staging."""

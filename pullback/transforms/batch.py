@@ -1,0 +1,155 @@
+"""Batching: each value may have one more axis, which operations carry along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pullback.core.aval import Aval
+from pullback.core.jaxpr import Jaxpr, evaluate
+from pullback.core.primitive import Dim, Primitive
+from pullback.core.trace import Trace, Tracer, Value, aval_of, current, current_trace
+from pullback.primitives.structural import broadcast_new_axis, move_axis
+from pullback.transforms.stage import stage_flat
+
+
+class BatchTracer(Tracer):
+    """A value with a batch axis that the function being mapped does not see."""
+
+    __slots__ = ("aval", "dim", "trace", "value")
+
+    def __init__(self, trace: BatchTrace, value: Value, dim: int) -> None:
+        self.trace = trace
+        self.value = value
+        self.dim = dim
+        full = aval_of(value)
+        shape = full.shape
+        self.aval = Aval((*shape[:dim], *shape[dim + 1 :]), full.dtype, full.weak)
+
+    def describe(self) -> str:
+        """Say that the value stands for a whole batch."""
+        inner = self.value
+        within = f" inside {inner.describe()}" if isinstance(inner, Tracer) else ""
+        return (
+            f"a value of type {self.aval} mapped over {self.trace.size} elements by "
+            f"vmap{within}"
+        )
+
+
+class BatchTrace(Trace):
+    """Runs `batch` rules in the parent trace."""
+
+    __slots__ = ("name", "parent", "size")
+
+    def __init__(self, parent: Trace, size: int, name: Any = None) -> None:
+        self.parent = parent
+        self.size = size
+        self.name = name
+
+    def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
+        """Give results with their batch axes."""
+        values: list[Value] = []
+        dims: list[Dim] = []
+        mapped = False
+        for x in operands:
+            if type(x) is BatchTracer and x.trace is self:
+                values.append(x.value)
+                dims.append(x.dim)
+                mapped = True
+            else:
+                values.append(x)
+                dims.append(None)
+        if not mapped:
+            return self.parent.apply(primitive, tuple(values))
+        token = current.set(self.parent)
+        try:
+            out, out_dims = primitive.batch(self.size, values, dims)
+        finally:
+            current.reset(token)
+        if primitive.multiple:
+            return [self.pair(y, d) for y, d in zip(out, out_dims)]
+        return self.pair(out, out_dims)
+
+    def pair(self, value: Value, dim: Dim) -> Value:
+        """Make a tracer, or give the value alone if it has no batch axis."""
+        return value if dim is None else BatchTracer(self, value, dim)
+
+    def split(self, x: Value) -> tuple[Value, Dim]:
+        """Give the value behind a tracer, and its batch axis."""
+        if type(x) is BatchTracer and x.trace is self:
+            return x.value, x.dim
+        return x, None
+
+
+def batch_flat(
+    f: Callable[..., Sequence[Value]],
+    size: int,
+    values: Sequence[Value],
+    dims: Sequence[Dim],
+    name: Any = None,
+) -> tuple[list[Value], list[Dim]]:
+    """Run a flat function on batched values.
+
+    Args:
+        f: a function of flat values, giving a list of values.
+        size: the length of the batch axes.
+        values: its inputs, with their batch axes.
+        dims: where these axes are; None for an input without.
+        name: the axis name, for collectives and `axis_index`.
+    """
+    trace = BatchTrace(current_trace(), size, name)
+    inputs = [trace.pair(x, d) for x, d in zip(values, dims)]
+    token = current.set(trace)
+    try:
+        outputs = f(*inputs)
+    finally:
+        current.reset(token)
+    pairs = [trace.split(y) for y in outputs]
+    return [v for v, _ in pairs], [d for _, d in pairs]
+
+
+def to_front(x: Value, dim: Dim, size: int, force: bool = True) -> Value:
+    """Move a batch axis to the front, making one where it is missing if forced."""
+    if dim is None:
+        return broadcast_new_axis(x, size, 0) if force else x
+    return move_axis(x, dim, 0)
+
+
+def batch_jaxpr(
+    jaxpr: Jaxpr,
+    size: int,
+    dims: Sequence[Dim],
+    force: Sequence[bool] | None = None,
+) -> tuple[Jaxpr, list[Dim]]:
+    """Give the program that does a whole batch at once.
+
+    Args:
+        jaxpr: the program.
+        size: the length of the batch axes.
+        dims: the batch axis of each input, or None.
+        force: for each output, whether it must have a batch axis.
+
+    Returns:
+        The program, and for each output its batch axis: 0 or None.
+    """
+    key = ("batch", size, tuple(dims), None if force is None else tuple(force))
+    if key in jaxpr.cache:
+        return jaxpr.cache[key]  # type: ignore[no-any-return]
+    avals = [
+        a if d is None else Aval((*a.shape[:d], size, *a.shape[d:]), a.dtype, a.weak)
+        for a, d in zip(jaxpr.in_avals, dims)
+    ]
+    out_dims: list[Dim] = []
+
+    def batched(*values: Value) -> list[Value]:
+        outs, found = batch_flat(lambda *xs: evaluate(jaxpr, xs), size, values, dims)
+        wanted = force or [False] * len(outs)
+        out_dims[:] = [None if d is None and not w else 0 for d, w in zip(found, wanted)]
+        return [
+            to_front(y, d, size, w) for y, d, w in zip(outs, found, wanted)
+        ]
+
+    closed = stage_flat(batched, avals, jaxpr.name)
+    assert not closed.consts, "a jaxpr holds no constants"
+    result = jaxpr.cache[key] = closed.jaxpr, out_dims
+    return result

@@ -1,0 +1,370 @@
+"""`grad`, `value_and_grad`, `jacfwd`, `jacrev`, `hessian`."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy
+
+from pullback import dtypes, tree
+from pullback.core.calling import (
+    argument_name,
+    as_value,
+    check_callable,
+    normalize_positions,
+)
+from pullback.core.origin import called_at, name_of
+from pullback.core.trace import Value, aval_of
+from pullback.core.zero import Zero
+from pullback.errors import GradError
+from pullback.primitives.structural import (
+    broadcast_new_axis,
+    instantiate,
+    move_axis,
+    reshape,
+)
+from pullback.transforms.batch import batch_flat
+from pullback.transforms.jvp import jvp_flat
+from pullback.transforms.linearize import LinearProgram
+from pullback.transforms.transpose import backward
+from pullback.transforms.vjp import Flat, close_callables, seed_of, start, widen
+
+Argnums = int | Sequence[int]
+
+
+def value_and_grad(
+    f: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """Give a function that computes `f` and its gradient in one go.
+
+    Args:
+        f: a function with a real scalar output (or `(scalar, aux)` with `has_aux`).
+        argnums: the positional argument to differentiate, or a sequence of them.
+        has_aux: `f` returns `(output, aux)`.
+        holomorphic: `f` is complex and holomorphic.
+        allow_int: give `float0` gradients for integer arguments instead of an error.
+
+    Returns:
+        A function of `f`'s arguments giving `(value, gradient)`; value is
+        `(output, aux)` with `has_aux`; gradient is a tuple for a sequence of argnums.
+
+    Raises:
+        GradError: an argument is of integer dtype, or the output is no real scalar.
+    """
+    check_callable(f, "value_and_grad")
+
+    @functools.wraps(f, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+    def value_and_grad_f(*args: Any, **kwargs: Any) -> Any:
+        """Compute the value and the gradient."""
+        positions, partial = pick(f, argnums, args, kwargs, "grad")
+        chosen = [args[i] for i in positions]
+        check_inputs(f, positions, chosen, holomorphic, allow_int)
+        flat, outs, program, _ = start(partial, chosen, has_aux, "grad")
+        check_scalar(f, flat, outs, holomorphic)
+        aval = aval_of(outs[0])
+        nothing = [None] * (len(outs) - 1)
+        cts = backward(program, [seed_of(aval), *nothing], consume=True)
+        found = [instantiate(c) for c in widen(program, cts)]
+        grads = flat.in_tree.unflatten(found)
+        gradient = grads[0] if isinstance(argnums, int) else tuple(grads)
+        (value,), aux = flat.split(outs)
+        return ((value, aux) if has_aux else value), gradient
+
+    return value_and_grad_f
+
+
+def grad(
+    f: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """Give the gradient function of `f`.
+
+    Args:
+        f: a function with a real scalar output.
+        argnums: the positional argument to differentiate, or a sequence of them.
+        has_aux: `f` returns `(output, aux)`; the result is `(gradient, aux)`.
+        holomorphic: `f` is complex and holomorphic.
+        allow_int: give `float0` gradients for integer arguments instead of an error.
+
+    Raises:
+        GradError: an argument is of integer dtype, or the output is no real scalar.
+
+    Example:
+        >>> import pullback.numpy as jnp
+        >>> print(grad(jnp.sin)(3.))
+        -0.9899925
+    """
+    check_callable(f, "grad")
+    both = value_and_grad(f, argnums, has_aux, holomorphic, allow_int)
+
+    @functools.wraps(f, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+    def grad_f(*args: Any, **kwargs: Any) -> Any:
+        """Compute the gradient."""
+        value, gradient = both(*args, **kwargs)
+        return (gradient, value[1]) if has_aux else gradient
+
+    return grad_f
+
+
+def pick(
+    f: Callable[..., Any],
+    argnums: Argnums,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    who: str,
+) -> tuple[tuple[int, ...], Callable[..., Any]]:
+    """Give the chosen positions, and `f` as a function of just those arguments."""
+    if argnums == 0 and len(args) == 1 and not kwargs:
+        return (0,), f
+    positions = normalize_positions(argnums, len(args), f"argnums of {who}")
+
+    @functools.wraps(f)
+    def partial(*chosen: Any) -> Any:
+        full = list(args)
+        for i, x in zip(positions, chosen):
+            full[i] = x
+        return f(*full, **kwargs)
+
+    return positions, partial
+
+
+def check_inputs(
+    f: Callable[..., Any],
+    positions: Sequence[int],
+    chosen: Sequence[Any],
+    holomorphic: bool,
+    allow_int: bool,
+) -> None:
+    """Raise unless every differentiated leaf has a derivative."""
+    for position, arg in zip(positions, chosen):
+        for i, leaf in enumerate(tree.leaves(arg)):
+            if type(leaf) is float:
+                dtype = dtypes.float32
+            elif hasattr(leaf, "dtype"):
+                dtype = leaf.dtype
+            elif callable(leaf):
+                continue
+            else:
+                dtype = as_value(leaf, f"grad of {name_of(f)}").dtype
+            if dtypes.is_float(dtype) and not holomorphic:
+                continue
+            if dtypes.is_complex(dtype) and holomorphic:
+                continue
+            if not dtypes.is_inexact(dtype) and allow_int:
+                continue
+            path = argument_name(f, position) + tree.path_strings(arg)[i]
+            raise input_error(f, path, dtype, holomorphic)
+
+
+def input_error(
+    f: Callable[..., Any], path: str, dtype: dtypes.Dtype, holomorphic: bool
+) -> GradError:
+    """Make the error for an argument that `grad` cannot differentiate."""
+    if dtypes.is_complex(dtype):
+        mend = "For a holomorphic function use holomorphic=True, else differentiate "
+        mend += "with respect to real and imaginary parts."
+    elif holomorphic:
+        mend = "With holomorphic=True give complex arguments, or drop it."
+    else:
+        mend = "Convert it to a float (x.astype(float), 2. for 2), choose other argnums, "
+        mend += "or use allow_int=True for float0 gradients."
+    return GradError(
+        f"grad of {name_of(f)} was asked for the derivative with respect to {path}, "
+        f"which has dtype {dtype.name}; grad requires real or complex "
+        "inputs (input dtype that is a sub-dtype of floating point).",
+        where=called_at(),
+        mend=mend,
+    )
+
+
+def check_scalar(
+    f: Callable[..., Any], flat: Flat, outs: Sequence[Value], holomorphic: bool
+) -> None:
+    """Raise unless the output is one real (or, if holomorphic, complex) scalar."""
+    count = flat.out_tree.num_leaves
+    if count != 1 or outs[0].shape != () or flat.out_tree.num_nodes != 1:
+        given = (
+            f"shape {outs[0].shape} ({aval_of(outs[0])})"
+            if flat.out_tree.num_nodes == 1
+            else f"a container {flat.out_tree}"
+        )
+        raise GradError(
+            f"Gradient only defined for scalar-output functions: {name_of(f)} gave an "
+            f"output of {given}.",
+            where=called_at(),
+            mend="Reduce it, for example with jnp.sum or jnp.mean; for all derivatives "
+            "of a vector use jacrev or vjp; for (output, aux) use has_aux=True.",
+        )
+    dtype = outs[0].dtype
+    allowed = dtypes.is_complex(dtype) if holomorphic else dtypes.is_float(dtype)
+    if not allowed:
+        raise GradError(
+            f"grad requires real-valued outputs: {name_of(f)} gave one of dtype "
+            f"{dtype.name}.",
+            where=called_at(),
+            mend="Return a float; for a holomorphic complex function use "
+            "holomorphic=True.",
+        )
+
+
+def jacrev(
+    f: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """Give the function of all derivatives of `f`, one reverse pass an output element.
+
+    Args:
+        f: a function of pytrees of arrays.
+        argnums: the positional argument to differentiate, or a sequence of them.
+        has_aux: `f` returns `(output, aux)`.
+        holomorphic: `f` is complex and holomorphic.
+        allow_int: give `float0` derivatives for integer arguments.
+
+    Returns:
+        A function giving a tree like the output, of trees like the argument, of arrays
+        of shape output's shape + argument's shape.
+    """
+    check_callable(f, "jacrev")
+
+    @functools.wraps(f, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+    def jacrev_f(*args: Any, **kwargs: Any) -> Any:
+        """Compute the Jacobian by reverse mode."""
+        positions, partial = pick(f, argnums, args, kwargs, "jacrev")
+        chosen = [args[i] for i in positions]
+        check_inputs(f, positions, chosen, holomorphic, allow_int)
+        flat, outs, program, _ = start(partial, chosen, has_aux, "jacrev")
+        count = len(outs)
+        outs, aux = flat.split(outs)
+        rows = [reverse_rows(program, i, aval_of(y), count) for i, y in enumerate(outs)]
+        trees = []
+        for row in rows:
+            grads = flat.in_tree.unflatten(row)
+            trees.append(grads[0] if isinstance(argnums, int) else tuple(grads))
+        jacobian = flat.out_tree.unflatten(trees)
+        return (jacobian, aux) if has_aux else jacobian
+
+    return jacrev_f
+
+
+def reverse_rows(
+    program: LinearProgram, index: int, aval: Any, count: int
+) -> list[Value]:
+    """Give the derivatives of one output leaf, over all inputs, in one batch."""
+    size = math.prod(aval.shape)
+    basis = standard_basis(aval.shape, aval.dtype)
+
+    def pull(ct: Value) -> list[Value]:
+        cts = [ct if i == index else None for i in range(count)]
+        return [instantiate(c) for c in widen(program, backward(program, cts))]
+
+    values, dims = batch_flat(pull, size, [basis], [0])
+    rows = []
+    for x, d in zip(values, dims):
+        x = broadcast_new_axis(x, size, 0) if d is None else move_axis(x, d, 0)
+        rows.append(reshape(x, (*aval.shape, *x.shape[1:])))
+    return rows
+
+
+def jacfwd(
+    f: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+) -> Callable[..., Any]:
+    """Give the function of all derivatives of `f`, one forward pass an input element.
+
+    Args:
+        f: a function of pytrees of arrays.
+        argnums: the positional argument to differentiate, or a sequence of them.
+        has_aux: `f` returns `(output, aux)`.
+        holomorphic: `f` is complex and holomorphic.
+
+    Returns:
+        A function giving a tree like the output, of trees like the argument, of arrays
+        of shape output's shape + argument's shape.
+    """
+    check_callable(f, "jacfwd")
+
+    @functools.wraps(f, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+    def jacfwd_f(*args: Any, **kwargs: Any) -> Any:
+        """Compute the Jacobian by forward mode."""
+        positions, partial = pick(f, argnums, args, kwargs, "jacfwd")
+        chosen = [args[i] for i in positions]
+        check_inputs(f, positions, chosen, holomorphic, False)
+        outs, columns, flat = forward_columns(partial, chosen, has_aux)
+        outs, aux = flat.split(outs)
+        trees = []
+        for column in columns[: len(outs)]:
+            grads = flat.in_tree.unflatten(column)
+            trees.append(grads[0] if isinstance(argnums, int) else tuple(grads))
+        jacobian = flat.out_tree.unflatten(trees)
+        return (jacobian, aux) if has_aux else jacobian
+
+    return jacfwd_f
+
+
+def forward_columns(
+    f: Callable[..., Any], args: Sequence[Any], has_aux: bool
+) -> tuple[list[Value], list[list[Value]], Flat]:
+    """Push every basis tangent of every input leaf forward, a batch a leaf.
+
+    Returns:
+        The outputs; for each output leaf its derivatives by each input leaf; the call.
+    """
+    leaves, in_tree = tree.flatten(close_callables(args))
+    values = [as_value(x, f"jacfwd of {name_of(f)}") for x in leaves]
+    flat = Flat(f, in_tree, has_aux, "jacfwd")
+    columns: list[list[Value]] = []
+    outs: list[Value] = []
+    for i, x in enumerate(values):
+        size = math.prod(x.shape)
+
+        def push(t: Value, i: int = i) -> list[Value]:
+            dots = [t if j == i else Zero(like=v) for j, v in enumerate(values)]
+            primals_out, dots_out = jvp_flat(flat, values, dots)
+            return [*primals_out, *map(instantiate, dots_out)]
+
+        basis = standard_basis(x.shape, x.dtype)
+        found, dims = batch_flat(push, size, [basis], [0])
+        outs, dots_out = found[: len(found) // 2], found[len(found) // 2 :]
+        for k, (y, d) in enumerate(zip(dots_out, dims[len(outs) :])):
+            if i == 0:
+                columns.append([])
+            y = broadcast_new_axis(y, size, 0) if d is None else y
+            y = move_axis(y, d or 0, len(y.shape) - 1)
+            columns[k].append(reshape(y, (*y.shape[:-1], *x.shape)))
+    return outs, columns, flat
+
+
+def hessian(
+    f: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+) -> Callable[..., Any]:
+    """Give the function of all second derivatives of `f`: forward over reverse.
+
+    Arguments as `jacfwd`; the result is a tree like the output, of trees like the
+    argument, of trees like the argument.
+    """
+    inner = jacrev(f, argnums, has_aux, holomorphic)
+    return jacfwd(inner, argnums, has_aux, holomorphic)
+
+
+def standard_basis(shape: tuple[int, ...], dtype: dtypes.Dtype) -> Value:
+    """Give all arrays of a shape with a single 1, along a new leading axis."""
+    size = math.prod(shape)
+    return as_value(numpy.eye(size, dtype=dtype).reshape(size, *shape))

@@ -1,0 +1,413 @@
+"""Linearization: run a function once, and record the linear program of its tangents."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from pullback.core.array import SCALARS, Array
+from pullback.core.aval import Aval
+from pullback.core.jaxpr import Eqn, Jaxpr, Literal, Var, evaluate
+from pullback.core.origin import called_at
+from pullback.core.primitive import Primitive
+from pullback.core.trace import (
+    Trace,
+    Tracer,
+    Value,
+    aval_of,
+    current,
+    current_trace,
+    using,
+)
+from pullback.core.zero import Unknown, Zero, is_zero
+from pullback.errors import LinearityError
+from pullback.primitives.structural import instantiate, is_known_zero, zero_operation
+from pullback.transforms.stage import StageTrace
+
+
+class LinearTracer(Tracer, Unknown):
+    """A tangent: the result of a linear step, or an input of the linear program.
+
+    `zero` marks a tangent that is zero, but was asked for as a value by a rule.
+    """
+
+    __slots__ = ("aval", "trace", "zero")
+
+    def __init__(self, trace: LinearTrace, aval: Aval, zero: bool = False) -> None:
+        self.trace = trace
+        self.aval = aval
+        self.zero = zero
+
+    def describe(self) -> str:
+        """Say that the value is a tangent, in which everything must be linear."""
+        return (
+            f"a tangent of type {self.aval}; derivatives must be linear in tangents, "
+            "so their values cannot decide anything"
+        )
+
+    def refuse(self, error: Any, reason: tuple[str, str]) -> Any:
+        """Raise the linearity error in place of the general one."""
+        raise LinearityError(
+            f"{reason[0]} was asked of {self.describe()}.",
+            where=called_at(),
+            mend="Let a derivative rule branch, compare and compute on primal values "
+            "only, and use each tangent linearly.",
+        )
+
+
+class Step(NamedTuple):
+    """One linear operation; operands that are no `LinearTracer` are residuals."""
+
+    primitive: Primitive
+    operands: tuple[Value, ...]
+    results: Any
+
+
+class LinearTrace(Trace):
+    """Records operations on tangents; all others go straight to the parent trace."""
+
+    __slots__ = ("parent", "steps")
+
+    def __init__(self, parent: Trace) -> None:
+        self.parent = parent
+        self.steps: list[Step] = []
+
+    def input(self, aval: Aval) -> LinearTracer:
+        """Make an input of the linear program."""
+        return LinearTracer(self, aval)
+
+    def zero_tracer(self, aval: Aval) -> LinearTracer:
+        """Make a zero that is still known to be one."""
+        return LinearTracer(self, aval, True)
+
+    def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
+        """Record an operation on tangents, or pass it to the parent."""
+        unknown = [type(x) is LinearTracer and x.trace is self for x in operands]
+        if True not in unknown:
+            return self.parent.apply(primitive, operands)
+        group = linear_group(primitive, tuple(unknown))
+        if group is None:
+            raise not_linear(primitive)
+        zero = True
+        for i in group:
+            if unknown[i]:
+                zero = zero and operands[i].zero
+            elif i < len(operands) and not is_known_zero(operands[i]):
+                raise affine(primitive)
+        avals = primitive.operand_avals(operands)
+        out = primitive.abstract(*avals)
+        if primitive.multiple:
+            results: Any = [LinearTracer(self, a, zero) for a in out]
+        else:
+            results = LinearTracer(self, out, zero)
+        if not zero or primitive.effects:
+            self.steps.append(Step(primitive, operands, results))
+        return results
+
+
+def linear_group(
+    primitive: Primitive, unknown: tuple[bool, ...]
+) -> tuple[int, ...] | None:
+    """Give the operands in which the operation is jointly linear, cached."""
+    if type(primitive).linear_in is not Primitive.linear_in:
+        return primitive.linear_in(unknown)
+    return _group(primitive.linear, unknown)
+
+
+@functools.lru_cache(1024)
+def _group(groups: Any, unknown: tuple[bool, ...]) -> tuple[int, ...] | None:
+    for group in groups:
+        if group[-1] is ...:
+            group = (*group[:-1], *range(group[-2] + 1, len(unknown)))
+        if all(i in group for i, u in enumerate(unknown) if u):
+            return tuple(i for i in group if i < len(unknown))
+    return None
+
+
+def not_linear(primitive: Primitive) -> LinearityError:
+    """Make the error for an operation that is not linear in a tangent."""
+    return LinearityError(
+        f"operation {primitive.name} was applied to a tangent, in which it is not "
+        "linear.",
+        where=called_at(),
+        mend="Derivative rules must be linear in their tangents: use each tangent at "
+        "most once in a product, and apply nonlinear functions to primals only.",
+    )
+
+
+def affine(primitive: Primitive) -> LinearityError:
+    """Make the error for a constant joined to a tangent."""
+    return LinearityError(
+        f"operation {primitive.name} joined a tangent with a value that does not "
+        "depend on it, so the result is affine, not linear.",
+        where=called_at(),
+        mend="Derivative rules must be linear in their tangents: drop the constant "
+        "term; for a zero, use jnp.zeros_like.",
+    )
+
+
+class LinearizeTracer(Tracer):
+    """A primal value, and its tangent in a linear program being recorded."""
+
+    __slots__ = ("aval", "primal", "tangent", "trace")
+
+    def __init__(self, trace: LinearizeTrace, primal: Value, tangent: Any) -> None:
+        self.trace = trace
+        self.primal = primal
+        self.tangent = tangent
+        self.aval = tangent.aval
+
+    @property
+    def weak_type(self) -> bool:
+        """Whether the dtype came from a Python scalar and yields to others."""
+        return self.aval.weak
+
+    def concrete(self) -> Any:
+        """Give the primal's array, if there is one."""
+        inner = getattr(self.primal, "concrete", None)
+        return self.primal if inner is None else inner()
+
+    def describe(self) -> str:
+        """Say that the value is being differentiated, and what is inside."""
+        inner = self.primal
+        within = f" inside {inner.describe()}" if isinstance(inner, Tracer) else ""
+        return f"a value of type {self.aval} being differentiated{within}"
+
+
+class LinearizeTrace(Trace):
+    """Runs `linearize` rules: primals in the parent trace, tangents recorded."""
+
+    __slots__ = ("linear", "parent")
+
+    def __init__(self, parent: Trace) -> None:
+        self.parent = parent
+        self.linear = LinearTrace(parent)
+
+    def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
+        """Give primal results paired with recorded tangents."""
+        primals: list[Value] = []
+        tangents: list[Any] = []
+        live = False
+        for x in operands:
+            if type(x) is LinearizeTracer and x.trace is self:
+                primals.append(x.primal)
+                tangents.append(x.tangent)
+                live = True
+            else:
+                primals.append(x)
+                tangents.append(Zero(like=x))
+        if not live:
+            return self.parent.apply(primitive, tuple(primals))
+        token = current.set(self.linear)
+        try:
+            out, out_dot = primitive.linearize(primals, tangents)
+        finally:
+            current.reset(token)
+        if primitive.multiple:
+            return [self.pair(y, t) for y, t in zip(out, out_dot)]
+        return self.pair(out, out_dot)
+
+    def pair(self, primal: Value, tangent: Any) -> Value:
+        """Make a tracer, or give the primal alone if its tangent is zero."""
+        if type(tangent) is not LinearTracer or tangent.zero:
+            if not is_zero(tangent) and type(tangent) is not LinearTracer:
+                if not is_known_zero(tangent):
+                    raise constant_tangent(tangent)
+            return primal
+        if type(primal) is LinearTracer and primal.trace is self.linear:
+            raise LinearityError(
+                f"the primal output of a derivative rule depends on a tangent "
+                f"(type {primal.aval}), so the rule is not linear.",
+                where=called_at(),
+                mend="Compute primal outputs from primal inputs only.",
+            )
+        return LinearizeTracer(self, primal, tangent)
+
+    def split(self, x: Value) -> tuple[Value, Any]:
+        """Give the primal and the recorded tangent of any value."""
+        if type(x) is LinearizeTracer and x.trace is self:
+            return x.primal, x.tangent
+        return x, Zero(like=x)
+
+
+def constant_tangent(tangent: Value) -> LinearityError:
+    """Make the error for an output tangent that no input tangent made."""
+    return LinearityError(
+        f"a derivative rule gave a tangent of type {aval_of(tangent)} that does not "
+        "depend on its input tangents and is not zero, so it is not linear in them.",
+        where=called_at(),
+        mend="Multiply the derivative by the input's tangent; return zeros where the "
+        "derivative is zero.",
+    )
+
+
+class LinearProgram:
+    """A recorded linear function of tangents.
+
+    Args:
+        steps: what to do, in order.
+        inputs: its inputs.
+        outputs: recorded tangents, or `Zero`.
+    """
+
+    __slots__ = ("inputs", "outputs", "steps")
+
+    def __init__(
+        self, steps: list[Step], inputs: Sequence[LinearTracer], outputs: Sequence[Any]
+    ) -> None:
+        self.steps = steps
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+
+    def __call__(self, *tangents: Any) -> list[Any]:
+        """Apply the linear function under the current trace; zeros may go in and out."""
+        env: dict[Any, Any] = dict(zip(self.inputs, tangents, strict=True))
+        apply = current_trace().apply
+
+        def read(x: Value) -> Value:
+            if type(x) is not LinearTracer:
+                return x
+            value = env.get(x)
+            return instantiate(Zero(x.aval)) if value is None or is_zero(value) else value
+
+        for primitive, operands, results in self.steps:
+            out = apply(primitive, tuple([read(x) for x in operands]))
+            if primitive.multiple:
+                env.update(zip(results, out))
+            else:
+                env[results] = out
+        return [
+            env[x] if type(x) is LinearTracer and x in env else Zero(x.aval)
+            for x in self.outputs
+        ]
+
+
+def linearize_flat(
+    f: Callable[..., Sequence[Value]],
+    primals: Sequence[Value],
+    nonzero: Sequence[bool] | None = None,
+) -> tuple[list[Value], LinearProgram]:
+    """Run a flat function once, and record its derivative.
+
+    Args:
+        f: a function of flat values, giving a list of values.
+        primals: its inputs; those of integer dtype have no tangent.
+        nonzero: for each input, whether it has a tangent; None for all.
+
+    Returns:
+        The outputs, and the linear program from the tangents of those inputs to the
+        tangents of the outputs.
+    """
+    trace = LinearizeTrace(current_trace())
+    inputs = []
+    tangents = []
+    for i, x in enumerate(primals):
+        if nonzero is None or nonzero[i]:
+            t = LinearTracer(trace.linear, aval_of(x).tangent())
+            tangents.append(t)
+            x = LinearizeTracer(trace, x, t)
+        inputs.append(x)
+    token = current.set(trace)
+    try:
+        outputs = f(*inputs)
+    finally:
+        current.reset(token)
+    primals_out, tangents_out = [], []
+    for y in outputs:
+        p, t = trace.split(y)
+        primals_out.append(p)
+        tangents_out.append(t)
+    return primals_out, LinearProgram(trace.linear.steps, tangents, tangents_out)
+
+
+class Linearized(NamedTuple):
+    """A program split into what computes and what is linear.
+
+    Fields:
+        primal: inputs -> outputs and then residuals.
+        linear: residuals and then nonzero tangents -> tangents of nonzero outputs.
+        out_nonzero: for each output, whether it has a tangent.
+        residual_inputs: for each residual, the input it is, or None.
+    """
+
+    primal: Jaxpr
+    linear: Jaxpr
+    out_nonzero: list[bool]
+    residual_inputs: list[int | None]
+
+
+def linearize_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool]) -> Linearized:
+    """Split a program by which of its inputs have tangents; cached on the program."""
+    key = ("linearize", tuple(nonzero))
+    if key in jaxpr.cache:
+        return jaxpr.cache[key]  # type: ignore[no-any-return]
+    trace = StageTrace(jaxpr.name)
+    inputs = [trace.input(a) for a in jaxpr.in_avals]
+    with using(trace):
+        outs, program = linearize_flat(
+            lambda *xs: evaluate(jaxpr, xs), inputs, nonzero
+        )
+    out_nonzero = [not is_zero(t) for t in program.outputs]
+    linear, residuals = linear_jaxpr(program, jaxpr.name)
+    where = {id(x): i for i, x in enumerate(inputs)}
+    residual_inputs = [where.get(id(r)) for r in residuals]
+    closed = trace.finish([*outs, *residuals])
+    assert not closed.consts, "a jaxpr holds no constants"
+    result = Linearized(closed.jaxpr, linear, out_nonzero, residual_inputs)
+    jaxpr.cache[key] = result
+    return result
+
+
+def linear_jaxpr(program: LinearProgram, name: str) -> tuple[Jaxpr, list[Value]]:
+    """Write a recorded program as a jaxpr of residuals and tangents.
+
+    Steps that no output needs are dropped, and the residuals only they used with them.
+
+    Returns:
+        The program (residuals, tangents) -> nonzero output tangents, and the residuals.
+    """
+    outputs = [x for x in program.outputs if not is_zero(x)]
+    live = needed_steps(program.steps, outputs)
+    env: dict[Any, Var] = {x: Var(x.aval) for x in program.inputs}
+    residuals: dict[int, tuple[Value, Var]] = {}
+    eqns: list[Eqn] = []
+
+    def read(x: Value, aval: Aval) -> Any:
+        if type(x) is LinearTracer:
+            if x not in env:
+                env[x] = Var(x.aval)
+                eqns.append(Eqn(zero_operation(x.aval), (), (env[x],)))
+            return env[x]
+        if type(x) in SCALARS or (type(x) is Array and not x.shape):
+            return Literal(x, aval)
+        if id(x) not in residuals:
+            residuals[id(x)] = (x, Var(aval_of(x)))
+        return residuals[id(x)][1]
+
+    for primitive, operands, results in live:
+        avals = primitive.operand_avals(operands)
+        atoms = tuple(read(x, a) for x, a in zip(operands, avals))
+        outs = results if primitive.multiple else [results]
+        for y in outs:
+            env[y] = Var(y.aval)
+        eqns.append(Eqn(primitive, atoms, tuple(env[y] for y in outs)))
+    atoms_out = [env[x] for x in outputs]
+    known = [var for _, var in residuals.values()]
+    values = [value for value, _ in residuals.values()]
+    inputs = [env[x] for x in program.inputs]
+    return Jaxpr([*known, *inputs], atoms_out, eqns, name), values
+
+
+def needed_steps(steps: Sequence[Step], outputs: Sequence[Any]) -> list[Step]:
+    """Give the steps that some output depends on, in order."""
+    live: set[Any] = set(outputs)
+    kept: list[Step] = []
+    for step in reversed(steps):
+        results = step.results if step.primitive.multiple else (step.results,)
+        if any(y in live for y in results) or step.primitive.effects:
+            live.update(x for x in step.operands if type(x) is LinearTracer)
+            kept.append(step)
+    return kept[::-1]
+
+

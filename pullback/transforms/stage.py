@@ -1,0 +1,226 @@
+"""Staging: run a function on traced values and write down what it does, as a jaxpr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pullback import tree
+from pullback.core.array import SCALARS, Array
+from pullback.core.aval import Aval, ShapeDtypeStruct
+from pullback.core.calling import as_value, check_callable, leaf_names
+from pullback.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var
+from pullback.core.origin import name_of, user_origin
+from pullback.core.primitive import Primitive
+from pullback.core.trace import Trace, Tracer, Value, aval_of, using
+
+
+class StageTracer(Tracer):
+    """A variable of the jaxpr being written; `eqn` made it, None for an input."""
+
+    __slots__ = ("aval", "eqn", "trace", "var")
+
+    def __init__(
+        self, trace: StageTrace, var: Var, eqn: Eqn | None, aval: Aval
+    ) -> None:
+        self.trace = trace
+        self.var = var
+        self.eqn = eqn
+        self.aval = aval
+
+    @property
+    def eqn_operands(self) -> list[Any]:
+        """The tracers and literals this value was made of."""
+        known = self.trace.made
+        if self.eqn is None:
+            return []
+        return [
+            known[v] if isinstance(v, Var) else v.value for v in self.eqn.inputs
+        ]
+
+    def describe(self) -> str:
+        """Say which arguments of the staged function the value came from."""
+        names = self.trace.sources(self.var)
+        made = f", made by {self.eqn.primitive.name}" if self.eqn else ""
+        at = f" at {self.eqn.origin}" if self.eqn and self.eqn.origin else ""
+        came = f", which came from {' and '.join(names)}" if names else ""
+        return (
+            f"a value of type {self.aval} traced in {self.trace.name}{made}{at}{came}"
+        )
+
+
+class StageTrace(Trace):
+    """Emits an eqn for each operation; values of other traces become constants."""
+
+    __slots__ = ("consts", "eqns", "input_names", "inputs", "made", "name")
+
+    def __init__(self, name: str = "f", input_names: Sequence[str] = ()) -> None:
+        self.eqns: list[Eqn] = []
+        self.inputs: list[Var] = []
+        # id -> (value, variable); holding the value keeps the id its own.
+        self.consts: dict[int, tuple[Value, Var]] = {}
+        self.made: dict[Var, StageTracer] = {}
+        self.name = name
+        self.input_names = list(input_names)
+
+    def input(self, aval: Aval) -> StageTracer:
+        """Add an input of a type, and give its tracer."""
+        var = Var(aval)
+        self.inputs.append(var)
+        return self.tracer(var, None)
+
+    def tracer(self, var: Var, eqn: Eqn | None) -> StageTracer:
+        """Give the tracer of a new variable."""
+        made = self.made[var] = StageTracer(self, var, eqn, var.aval)
+        return made
+
+    def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
+        """Let the operation write itself down; most emit one eqn."""
+        return primitive.stage(self, operands)
+
+    def emit(self, primitive: Primitive, operands: Sequence[Value]) -> Any:
+        """Append one eqn and give the tracers of its results."""
+        avals = primitive.operand_avals(operands)
+        out = primitive.abstract(*avals)
+        atoms = tuple([self.atom(x, a) for x, a in zip(operands, avals)])
+        outs = tuple([Var(a) for a in out]) if primitive.multiple else (Var(out),)
+        eqn = Eqn(primitive, atoms, outs, user_origin())
+        self.eqns.append(eqn)
+        if primitive.multiple:
+            return [self.tracer(v, eqn) for v in outs]
+        return self.tracer(outs[0], eqn)
+
+    def atom(self, x: Value, aval: Aval | None = None) -> Atom:
+        """Give the variable or literal that stands for a value in this jaxpr."""
+        kind = type(x)
+        if kind is StageTracer and x.trace is self:
+            return x.var  # type: ignore[no-any-return]
+        if kind in SCALARS:
+            return Literal(x, aval or aval_of(x))
+        if not isinstance(x, Tracer):
+            x = as_value(x)
+            if not x.shape:
+                return Literal(x, x.aval)
+        found = self.consts.get(id(x))
+        if found is None:
+            found = self.consts[id(x)] = (x, Var(aval_of(x)))
+        return found[1]
+
+    def finish(self, outputs: Sequence[Value]) -> ClosedJaxpr:
+        """Close the jaxpr with its outputs; constants become leading inputs."""
+        atoms = [self.atom(x) for x in outputs]
+        consts = [var for _, var in self.consts.values()]
+        values = [value for value, _ in self.consts.values()]
+        jaxpr = Jaxpr([*consts, *self.inputs], atoms, self.eqns, self.name)
+        self.made.clear()
+        return ClosedJaxpr(jaxpr, values)
+
+    def sources(self, var: Var) -> list[str]:
+        """Give the names of the inputs that a variable depends on."""
+        needed = {var}
+        for eqn in reversed(self.eqns):
+            if not needed.isdisjoint(eqn.outputs):
+                needed.update(v for v in eqn.inputs if isinstance(v, Var))
+        return [
+            name for v, name in zip(self.inputs, self.input_names) if v in needed
+        ]
+
+
+def stage_flat(
+    f: Callable[..., Sequence[Value]],
+    avals: Sequence[Aval],
+    name: str = "f",
+    input_names: Sequence[str] = (),
+) -> ClosedJaxpr:
+    """Stage a function of flat values to a list of values.
+
+    Values it captures, whether arrays or tracers of outer traces, become constants.
+    """
+    trace = StageTrace(name, input_names)
+    inputs = [trace.input(a) for a in avals]
+    with using(trace):
+        outputs = f(*inputs)
+    return trace.finish(outputs)
+
+
+def stage(
+    f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None
+) -> tuple[ClosedJaxpr, tree.TreeDef]:
+    """Stage a function of trees, given example arguments (arrays, scalars, avals).
+
+    Returns:
+        The jaxpr over the leaves of `(args, kwargs)`, and the output's treedef.
+    """
+    leaves, treedef = tree.flatten((tuple(args), kwargs or {}))
+    out_tree: list[tree.TreeDef] = []
+
+    def flat(*values: Value) -> list[Value]:
+        inner_args, inner_kwargs = treedef.unflatten(values)
+        out = f(*inner_args, **inner_kwargs)
+        outs, out_treedef = tree.flatten(out)
+        out_tree.append(out_treedef)
+        who = f"the output of {name_of(f)}"
+        return [as_value(x, who) for x in outs]
+
+    names = leaf_names(f, args)
+    names += [path[2:-2] for path in tree.path_strings(kwargs or {})]
+    avals = [input_aval(x, name_of(f)) for x in leaves]
+    closed = stage_flat(flat, avals, name_of(f), names)
+    return closed, out_tree[0]
+
+
+def input_aval(x: Any, who: str) -> Aval:
+    """Give the type of an example argument: a value or a stand-in for one."""
+    if isinstance(x, Aval):
+        return x if type(x) is Aval else Aval(x.shape, x.dtype)
+    if isinstance(x, Array):
+        return x.aval
+    return aval_of(as_value(x, who))
+
+
+def make_jaxpr(
+    f: Callable[..., Any], static_argnums: int | Sequence[int] = ()
+) -> Callable[..., ClosedJaxpr]:
+    """Give a function that shows what `f` does on given arguments, as a jaxpr.
+
+    Args:
+        f: a function of pytrees of arrays.
+        static_argnums: positions passed on as they are.
+
+    Returns:
+        A function of `f`'s arguments (or `ShapeDtypeStruct`s in their place) that gives
+        a `ClosedJaxpr`; print it to read it.
+
+    Example:
+        >>> import pullback.numpy as jnp
+        >>> print(make_jaxpr(lambda x: jnp.log(1. + jnp.exp(x)))(3.))
+        { lambda ; a:f32[]. let
+            b:f32[] = exp a
+            c:f32[] = add 1.0 b
+            d:f32[] = log c
+          in (d,) }
+    """
+    check_callable(f, "make_jaxpr")
+    static = (static_argnums,) if isinstance(static_argnums, int) else static_argnums
+
+    def jaxpr_maker(*args: Any, **kwargs: Any) -> ClosedJaxpr:
+        """Stage the function on these arguments."""
+        dynamic = [x for i, x in enumerate(args) if i not in static]
+
+        def call(*values: Any, **kw: Any) -> Any:
+            rest = iter(values)
+            full = [x if i in static else next(rest) for i, x in enumerate(args)]
+            return f(*full, **kw)
+
+        return stage(call if static else f, dynamic, kwargs)[0]
+
+    return jaxpr_maker
+
+
+def eval_shape(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Give the output of `f` with a `ShapeDtypeStruct` for each array; computes none."""
+    check_callable(f, "eval_shape")
+    closed, treedef = stage(f, args, kwargs)
+    return treedef.unflatten(
+        [ShapeDtypeStruct(a.shape, a.dtype) for a in closed.out_avals]
+    )

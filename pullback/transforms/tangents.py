@@ -1,0 +1,151 @@
+"""Tangents and cotangents at the user's edge: None for zero, casts, and checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import optree
+
+from pullback import dtypes, tree
+from pullback.core.array import SCALARS, Array
+from pullback.core.aval import Aval
+from pullback.core.calling import as_value, is_arraylike
+from pullback.core.trace import Tracer, Value
+from pullback.core.zero import Zero, is_zero
+from pullback.primitives.table import convert
+
+#: Raises an error about a mismatch: (what differs, path into the container).
+Complain = Callable[[str, str], NoReturn]
+
+
+def flatten_like(like: Any, given: Any, complain: Complain) -> list[Any]:
+    """Flatten `given` as `like` is; None stands for a whole subtree of zeros.
+
+    Args:
+        like: the tree whose structure is wanted.
+        given: a tree of that structure, where any subtree may be None.
+        complain: raises the error for a structure that differs.
+
+    Returns:
+        One entry a leaf of `like`: the leaf of `given`, or None.
+    """
+    leaves, treedef = tree.flatten(given)
+    if tree.structure(like) == treedef:
+        return leaves
+    out: list[Any] = []
+    _walk(like, given, "", out, complain)
+    return out
+
+
+def _walk(like: Any, given: Any, path: str, out: list[Any], complain: Complain) -> None:
+    """Append the leaves of `given` that stand at the leaves of `like`."""
+    if given is None or is_zero(given):
+        out.extend([None] * len(tree.leaves(like)))
+        return
+    if _is_leaf(like):
+        if not _is_leaf(given):
+            complain(f"a {type(given).__name__} where an array is expected", path)
+        out.append(given)
+        return
+    if _is_leaf(given):
+        complain(f"{_kind(given)} where a {type(like).__name__} is expected", path)
+    one, other = _one_level(like), _one_level(given)
+    if type(like) is not type(given) or list(one.entries) != list(other.entries):
+        complain(_difference(like, given, one.entries, other.entries), path)
+    for entry, x, y in zip(one.entries, one.children, other.children):
+        _walk(x, y, path + _index(like, entry), out, complain)
+
+
+def _is_leaf(x: Any) -> bool:
+    return optree.tree_is_leaf(x, namespace="pullback")
+
+
+def _one_level(x: Any) -> Any:
+    return optree.tree_flatten_one_level(x, namespace="pullback")
+
+
+def _index(container: Any, entry: Any) -> str:
+    """Write one step of a path."""
+    named = hasattr(container, "_fields")
+    return f".{container._fields[entry]}" if named else f"[{entry!r}]"
+
+
+def _kind(x: Any) -> str:
+    return f"an array {aval_text(x)}" if is_arraylike(x) else f"a {type(x).__name__}"
+
+
+def _difference(like: Any, given: Any, wanted: Any, found: Any) -> str:
+    """Say how two containers differ."""
+    if type(like) is not type(given):
+        return f"a {type(given).__name__} where a {type(like).__name__} is expected"
+    if isinstance(like, dict):
+        missing = [k for k in wanted if k not in found]
+        extra = [k for k in found if k not in wanted]
+        parts = [f"missing key {k!r}" for k in missing]
+        parts += [f"unexpected key {k!r}" for k in extra]
+        return ", ".join(parts)
+    return f"{len(found)} entries where {len(wanted)} are expected"
+
+
+def aval_text(x: Any) -> str:
+    """Write the type of any array-like as `f32[3]`."""
+    if isinstance(x, Aval):
+        return str(x)
+    if type(x) in SCALARS:
+        return f"Python {type(x).__name__}"
+    if hasattr(x, "shape") and hasattr(x, "dtype"):
+        return str(Aval(tuple(x.shape), x.dtype))
+    return type(x).__name__
+
+
+def fit_tangent(given: Any, aval: Aval, complain: Complain, path: str = "") -> Any:
+    """Make a tangent (or cotangent) of a value of type `aval` of what the user gave.
+
+    Floats are cast to the value's dtype, Python numbers adapt to it, None is zero;
+    for an integer value None, `float0` and integers are all zero.
+
+    Args:
+        given: an array, number, None or `Zero`.
+        aval: the type of the value whose tangent it is.
+        complain: raises the error for a wrong shape or dtype.
+        path: where it stands in its container.
+    """
+    kind = type(given)
+    if (kind is Array or isinstance(given, Tracer)) and given.dtype == aval.dtype:
+        if given.shape == aval.shape and dtypes.is_inexact(aval.dtype):
+            return given
+    if given is None or is_zero(given):
+        return Zero(aval.tangent())
+    if not is_arraylike(given):
+        complain(f"a {kind.__name__} where an array {aval} is expected", path)
+    if not dtypes.is_inexact(aval.dtype):
+        return _fit_integer(given, aval, complain, path)
+    value = as_value(given)
+    if value.shape != aval.shape:
+        complain(f"{aval_text(value)} where {aval} is expected", path)
+    return _fit_dtype(value, aval, kind in SCALARS, complain, path)
+
+
+def _fit_integer(given: Any, aval: Aval, complain: Complain, path: str) -> Zero:
+    """Take whatever may stand for the tangent of an integer; it is zero."""
+    dtype = getattr(given, "dtype", None)
+    if dtype is not None and dtypes.is_inexact(dtype):
+        # A float tangent of an integer can only be an honest zero.
+        if isinstance(given, Tracer) or given.shape != aval.shape:
+            return Zero(aval.tangent())
+    return Zero(aval.tangent())
+
+
+def _fit_dtype(
+    value: Value, aval: Aval, adapts: bool, complain: Complain, path: str
+) -> Value:
+    """Cast a floating-point tangent; refuse complex ones for real values."""
+    if value.dtype == aval.dtype:
+        return value
+    if dtypes.is_complex(value.dtype) and not dtypes.is_complex(aval.dtype):
+        complain(f"complex {aval_text(value)} where real {aval} is expected", path)
+    if not dtypes.is_inexact(value.dtype) and not adapts:
+        if value.dtype == dtypes.float0:
+            return Zero(aval.tangent())
+    return convert(value, aval.dtype, aval.weak)

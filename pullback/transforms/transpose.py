@@ -1,0 +1,184 @@
+"""Transposition: a recorded linear program walked backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pullback import dtypes, tree
+from pullback.core.calling import as_value, check_callable
+from pullback.core.jaxpr import Jaxpr, evaluate
+from pullback.core.origin import called_at, name_of
+from pullback.core.trace import Value, aval_of, current, current_trace
+from pullback.core.zero import Zero, is_zero
+from pullback.errors import GradError, TreeError
+from pullback.primitives.structural import accumulate, instantiate
+from pullback.transforms.linearize import (
+    LinearProgram,
+    LinearTrace,
+    LinearTracer,
+    Step,
+)
+from pullback.transforms.stage import input_aval, stage_flat
+
+
+def backward(
+    program: LinearProgram, cotangents: Sequence[Any], consume: bool = False
+) -> list[Any]:
+    """Give the cotangents of a linear program's inputs from those of its outputs.
+
+    Args:
+        program: the recorded program.
+        cotangents: one an output; `Zero` or None where it is zero.
+        consume: drop each step, and the residuals it holds, once it is transposed.
+
+    Returns:
+        One cotangent an input, `Zero` where nothing flows to it.
+    """
+    found: dict[Any, Value] = {}
+    for y, ct in zip(program.outputs, cotangents, strict=True):
+        if type(y) is LinearTracer and ct is not None and not is_zero(ct):
+            found[y] = accumulate(found[y], ct) if y in found else ct
+    steps = program.steps
+    for i in range(len(steps) - 1, -1, -1):
+        step = steps.pop() if consume else steps[i]
+        transpose_step(step, found)
+    return [found[x] if x in found else Zero(x.aval) for x in program.inputs]
+
+
+def transpose_step(step: Step, found: dict[Any, Value]) -> None:
+    """Move the cotangents of one step's results to its operands."""
+    primitive, operands, results = step
+    if primitive.multiple:
+        if found.keys().isdisjoint(results):
+            return
+        ct: Any = [found.pop(y, None) for y in results]
+        ct = [Zero(y.aval) if c is None else c for c, y in zip(ct, results)]
+    else:
+        ct = found.pop(results, None)
+        if ct is None:
+            return
+    for x, c in zip(operands, primitive.transpose(ct, *operands)):
+        if type(x) is LinearTracer and c is not None and not x.zero and not is_zero(c):
+            old = found.get(x)
+            found[x] = c if old is None else accumulate(old, c)
+
+
+def transpose_jaxpr(
+    jaxpr: Jaxpr,
+    unknown: Sequence[bool],
+    ct_nonzero: Sequence[bool],
+    instantiate_all: bool = False,
+) -> tuple[Jaxpr, list[bool]]:
+    """Give the program that takes cotangents of a program's outputs to its inputs.
+
+    Args:
+        jaxpr: a program linear in its unknown inputs.
+        unknown: for each input, whether it is one of these.
+        ct_nonzero: for each output, whether it has a cotangent.
+        instantiate_all: give the zero cotangents too.
+
+    Returns:
+        A program of the known inputs and then the given cotangents; and for each
+        unknown input, whether the program gives its cotangent.
+    """
+    key = ("transpose", tuple(unknown), tuple(ct_nonzero), instantiate_all)
+    if key in jaxpr.cache:
+        return jaxpr.cache[key]  # type: ignore[no-any-return]
+    known_avals = [a for a, u in zip(jaxpr.in_avals, unknown) if not u]
+    ct_avals = [a.tangent() for a, n in zip(jaxpr.out_avals, ct_nonzero) if n]
+    nonzero: list[bool] = []
+
+    def transposed(*values: Value) -> list[Value]:
+        known, given = iter(values[: len(known_avals)]), iter(values[len(known_avals) :])
+        program = record(
+            lambda *xs: evaluate(jaxpr, xs),
+            [None if u else next(known) for u in unknown],
+            jaxpr.in_avals,
+        )
+        cts = backward(program, [next(given) if n else None for n in ct_nonzero])
+        nonzero[:] = [instantiate_all or not is_zero(c) for c in cts]
+        return [instantiate(c) for c, n in zip(cts, nonzero) if n]
+
+    closed = stage_flat(transposed, [*known_avals, *ct_avals], jaxpr.name)
+    assert not closed.consts, "a jaxpr holds no constants"
+    result = jaxpr.cache[key] = closed.jaxpr, nonzero
+    return result
+
+
+def record(
+    f: Callable[..., Sequence[Value]], values: Sequence[Value | None], avals: Any
+) -> LinearProgram:
+    """Record a flat function that is linear in the inputs whose value is None."""
+    trace = LinearTrace(current_trace())
+    unknown = []
+    inputs: list[Value] = []
+    for x, aval in zip(values, avals):
+        if x is None:
+            x = trace.input(aval)
+            unknown.append(x)
+        inputs.append(x)
+    token = current.set(trace)
+    try:
+        outputs = f(*inputs)
+    finally:
+        current.reset(token)
+    marked = [
+        y
+        if type(y) is LinearTracer and y.trace is trace and not y.zero
+        else Zero(aval_of(y))
+        for y in outputs
+    ]
+    return LinearProgram(trace.steps, unknown, marked)
+
+
+def linear_transpose(f: Callable[..., Any], *args: Any) -> Callable[..., Any]:
+    """Give the transpose of a linear function.
+
+    Args:
+        f: a function of pytrees, linear in all of its arguments together.
+        args: example arguments, or `ShapeDtypeStruct`s in their place.
+
+    Returns:
+        A function from a cotangent of the output (same tree) to a tuple with one
+        cotangent an argument.
+
+    Raises:
+        LinearityError: `f` does something that is not linear.
+        GradError: an argument is not of floating-point or complex dtype.
+    """
+    check_callable(f, "linear_transpose")
+    leaves, in_tree = tree.flatten(args)
+    avals = [input_aval(x, name_of(f)) for x in leaves]
+    for aval in avals:
+        if not dtypes.is_inexact(aval.dtype):
+            raise GradError(
+                f"linear_transpose of {name_of(f)} was given an argument of type "
+                f"{aval}.",
+                where=called_at(),
+                mend="Linear functions act on floats or complex numbers: convert it, "
+                "or close over it.",
+            )
+    out_trees: list[tree.TreeDef] = []
+
+    def flat(*values: Value) -> list[Value]:
+        outs, out_tree = tree.flatten(f(*in_tree.unflatten(values)))
+        out_trees.append(out_tree)
+        return [as_value(y) for y in outs]
+
+    program = record(flat, [None] * len(avals), avals)
+
+    def transposed(cotangent: Any) -> Any:
+        """Give the cotangents of the arguments from that of the output."""
+        cts, ct_tree = tree.flatten(cotangent)
+        if ct_tree != out_trees[0]:
+            raise TreeError(
+                f"the transpose of {name_of(f)} was given a cotangent of structure "
+                f"{ct_tree}; the output's is {out_trees[0]}.",
+                where=called_at(),
+                mend="Give a cotangent with the structure of the output.",
+            )
+        found = backward(program, [as_value(c) for c in cts])
+        return in_tree.unflatten([instantiate(c) for c in found])
+
+    return transposed

@@ -1,0 +1,320 @@
+"""`jvp`, `linearize` and `vjp` of functions of pytrees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from pullback import dtypes, tree
+from pullback.core.array import from_host
+from pullback.core.aval import Aval
+from pullback.core.calling import argument_name, as_value, check_callable, is_arraylike
+from pullback.core.closure import Closure
+from pullback.core.origin import called_at, name_of
+from pullback.core.trace import Value, aval_of
+from pullback.core.zero import Zero, is_zero
+from pullback.errors import GradError, TreeError
+from pullback.primitives.structural import instantiate
+from pullback.transforms.jvp import jvp_flat
+from pullback.transforms.linearize import LinearProgram, linearize_flat
+from pullback.transforms.tangents import fit_tangent, flatten_like
+from pullback.transforms.transpose import backward
+
+
+def close_callables(args: Sequence[Any]) -> tuple[Any, ...]:
+    """Turn callable leaves into containers of the values they capture."""
+    if not any(callable(x) and not is_arraylike(x) for x in tree.leaves(args)):
+        return tuple(args)
+    return tuple(
+        tree.map(
+            lambda x: Closure(x) if callable(x) and not is_arraylike(x) else x, args
+        )
+    )
+
+
+class Flat:
+    """A user function as a function of flat values; remembers its output's tree.
+
+    Args:
+        f: the function.
+        in_tree: the structure of its positional arguments.
+        has_aux: it gives `(output, aux)`, and aux is set aside.
+        who: the transformation, for errors.
+    """
+
+    __slots__ = ("aux", "f", "has_aux", "in_tree", "out_tree", "who")
+
+    out_tree: tree.TreeDef
+
+    def __init__(self, f: Any, in_tree: tree.TreeDef, has_aux: bool, who: str) -> None:
+        self.f = f
+        self.in_tree = in_tree
+        self.has_aux = has_aux
+        self.who = who
+        self.aux: Any = None
+
+    def __call__(self, *values: Value) -> list[Value]:
+        out = self.f(*self.in_tree.unflatten(values))
+        if self.has_aux:
+            out = self._set_aside(out)
+        leaves, self.out_tree = tree.flatten(out)
+        if self.aux is not None:
+            aux_leaves, aux_tree = tree.flatten(self.aux)
+            self.aux = aux_tree, len(leaves)
+            leaves = [*leaves, *aux_leaves]
+        return [as_value(y, f"{self.who}: the output of {name_of(self.f)}") for y in leaves]
+
+    def _set_aside(self, out: Any) -> Any:
+        if not isinstance(out, (tuple, list)) or len(out) != 2:
+            raise GradError(
+                f"{self.who} with has_aux=True: {name_of(self.f)} returned "
+                f"{type(out).__name__}, not a pair (output, aux).",
+                where=called_at(),
+                mend="Return (output, aux), or drop has_aux.",
+            )
+        out, self.aux = out
+        if self.aux is None:
+            self.aux = ()
+        return out
+
+    def split(self, outs: list[Value]) -> tuple[list[Value], Any]:
+        """Give the outputs' leaves and the aux tree."""
+        if self.aux is None:
+            return outs, None
+        aux_tree, count = self.aux
+        return outs[:count], aux_tree.unflatten(outs[count:])
+
+
+def jvp(
+    f: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False
+) -> Any:
+    """Give the output of `f` and its derivative along `tangents`.
+
+    Args:
+        f: a function of pytrees of arrays.
+        primals: a tuple or list with its arguments.
+        tangents: a tuple or list like `primals`; None stands for zero anywhere, and
+            must stand (or `float0`) at integers.
+        has_aux: `f` returns `(output, aux)`.
+
+    Returns:
+        `(output, output_tangent)`, or `(output, output_tangent, aux)`.
+
+    Raises:
+        TreeError: primals and tangents differ in structure, shape or kind.
+        ForwardModeError: a function with only a reverse rule is on the way.
+
+    Example:
+        >>> import pullback.numpy as jnp
+        >>> y, y_dot = jvp(jnp.sin, (3.,), (1.,))
+        >>> print(y, y_dot)
+        0.14112 -0.9899925
+    """
+    check_callable(f, "jvp")
+    for name, x in (("primals", primals), ("tangents", tangents)):
+        if not isinstance(x, (tuple, list)):
+            raise TreeError(
+                f"jvp of {name_of(f)}: {name} is a {type(x).__name__}, not a tuple.",
+                where=called_at(),
+                mend=f"Write jvp(f, (x,), (x_dot,)), with a tuple for {name}.",
+            )
+    primals = close_callables(primals)
+    leaves, in_tree = tree.flatten(primals)
+
+    def complain(what: str, path: str) -> NoReturn:
+        raise TreeError(
+            f"jvp of {name_of(f)}: tangents{path} is {what}.",
+            where=called_at(),
+            mend="Give each argument a tangent of its structure, shape and dtype; None "
+            "stands for zero.",
+        )
+
+    given = flatten_like(tuple(primals), tuple(tangents), complain)
+    values = [as_value(x, f"jvp of {name_of(f)}") for x in leaves]
+    paths = tree.path_strings(tuple(primals)) if given else []
+    dots = [
+        fit_tangent(t, aval_of(x), complain, path)
+        for t, x, path in zip(given, values, paths)
+    ]
+    flat = Flat(f, in_tree, has_aux, "jvp")
+    outs, outs_dot = jvp_flat(flat, values, dots)
+    outs, aux = flat.split(outs)
+    out = flat.out_tree.unflatten(outs)
+    out_dot = flat.out_tree.unflatten([instantiate(t) for t in outs_dot[: len(outs)]])
+    return (out, out_dot, aux) if has_aux else (out, out_dot)
+
+
+def start(
+    f: Callable[..., Any], args: Sequence[Any], has_aux: bool, who: str
+) -> tuple[Flat, list[Value], LinearProgram, tuple[Any, ...]]:
+    """Linearize `f` at `args`; integers among them have no tangent."""
+    args = close_callables(args)
+    leaves, in_tree = tree.flatten(args)
+    values = [as_value(x, f"{who} of {name_of(f)}") for x in leaves]
+    flat = Flat(f, in_tree, has_aux, who)
+    nonzero = [dtypes.is_inexact(x.dtype) for x in values]
+    if all(nonzero):
+        outs, program = linearize_flat(flat, values)
+        return flat, outs, program, args
+    outs, program = linearize_flat(flat, values, nonzero)
+    return flat, outs, spread(program, values, nonzero), args
+
+
+class Spread(LinearProgram):
+    """A linear program with an entry for every input, integer ones included."""
+
+    __slots__ = ("avals", "nonzero")
+
+    avals: list[Aval]
+    nonzero: Sequence[bool]
+
+
+def spread(
+    program: LinearProgram, values: Sequence[Value], nonzero: Sequence[bool]
+) -> Spread:
+    """Remember at which inputs a program has no tangent."""
+    made = Spread(program.steps, program.inputs, program.outputs)
+    made.avals = [aval_of(x).tangent() for x in values]
+    made.nonzero = nonzero
+    return made
+
+
+def widen(program: LinearProgram, found: list[Any]) -> list[Any]:
+    """Give a cotangent for every input, zero at integers."""
+    if not isinstance(program, Spread):
+        return found
+    rest = iter(found)
+    return [next(rest) if n else Zero(a) for a, n in zip(program.avals, program.nonzero)]
+
+
+def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """Run `f` once, and give its output and its derivative there as a function.
+
+    Args:
+        f: a function of pytrees of arrays.
+        primals: its arguments.
+        has_aux: `f` returns `(output, aux)`.
+
+    Returns:
+        `(output, f_jvp)`, where `f_jvp(*tangents)` is linear and does not run `f`
+        again; or `(output, f_jvp, aux)`.
+    """
+    check_callable(f, "linearize")
+    flat, outs, program, args = start(f, primals, has_aux, "linearize")
+    outs, aux = flat.split(outs)
+    avals = [aval_of(as_value(x)) for x in tree.leaves(args)]
+    paths = tree.path_strings(args)
+
+    def complain(what: str, path: str) -> NoReturn:
+        raise TreeError(
+            f"the linearization of {name_of(f)}: tangents{path} is {what}.",
+            where=called_at(),
+            mend="Give each argument a tangent of its structure, shape and dtype.",
+        )
+
+    def f_jvp(*tangents: Any) -> Any:
+        """Give the tangent of the output for tangents of the arguments."""
+        given = flatten_like(args, tangents, complain)
+        dots = [
+            fit_tangent(t, a, complain, p) for t, a, p in zip(given, avals, paths)
+        ]
+        if isinstance(program, Spread):
+            dots = [t for t, n in zip(dots, program.nonzero) if n]
+        out_dots = program(*dots)[: len(outs)]
+        return flat.out_tree.unflatten([instantiate(t) for t in out_dots])
+
+    out = flat.out_tree.unflatten(outs)
+    return (out, f_jvp, aux) if has_aux else (out, f_jvp)
+
+
+class Pullback:
+    """The reverse-mode derivative of a function at a point: cotangent -> cotangents.
+
+    Calling it walks the recorded program backwards; it can be called many times.
+    """
+
+    __slots__ = ("__weakref__", "args_tree", "avals", "flat", "name", "paths", "program")
+
+    def __init__(
+        self, name: str, flat: Flat, outs: Sequence[Value], program: LinearProgram
+    ) -> None:
+        self.name = name
+        self.flat = flat
+        self.avals = [aval_of(y) for y in outs]
+        self.program = program
+
+    def __call__(self, cotangent: Any) -> Any:
+        """Give a tuple with one cotangent an argument of the function.
+
+        Args:
+            cotangent: like the function's output; None stands for zero anywhere.
+
+        Raises:
+            TreeError: it differs from the output in structure, shape or kind.
+        """
+        found = widen(self.program, backward(self.program, self.fit(cotangent)))
+        return self.flat.in_tree.unflatten([instantiate(c) for c in found])
+
+    def fit(self, cotangent: Any) -> list[Any]:
+        """Check a cotangent against the output, and flatten it."""
+        like = self.flat.out_tree.unflatten(self.avals)
+        cts = flatten_like(like, cotangent, self.complain)
+        paths = tree.path_strings(like)
+        fitted = [
+            fit_tangent(c, a, self.complain, p)
+            for c, a, p in zip(cts, self.avals, paths)
+        ]
+        return [*fitted, *[None] * (len(self.program.outputs) - len(fitted))]
+
+    def complain(self, what: str, path: str) -> NoReturn:
+        """Raise the error for a cotangent that does not fit."""
+        raise TreeError(
+            f"the pullback of {self.name}: cotangent{path} is {what}.",
+            where=called_at(),
+            mend="Give a cotangent with the structure, shapes and dtypes of the output; "
+            "None stands for zero.",
+        )
+
+    def __repr__(self) -> str:
+        """Show the function and the types of its output."""
+        return f"<pullback of {self.name}, from {', '.join(map(str, self.avals))}>"
+
+
+def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """Run `f` once, and give its output and its pullback.
+
+    Args:
+        f: a function of pytrees of arrays; arguments may be callables too, whose
+            cotangents are those of the values they capture.
+        primals: its arguments.
+        has_aux: `f` returns `(output, aux)`.
+
+    Returns:
+        `(output, f_vjp)`, where `f_vjp(cotangent)` gives a tuple with one cotangent
+        an argument (`float0` zeros at integers); or `(output, f_vjp, aux)`.
+
+    Example:
+        >>> import pullback.numpy as jnp
+        >>> y, f_vjp = vjp(lambda x, y: x * jnp.sin(y), 2., 0.5)
+        >>> print(y, *f_vjp(1.))
+        0.9588511 0.47942555 1.7551651
+    """
+    check_callable(f, "vjp")
+    flat, outs, program, _ = start(f, primals, has_aux, "vjp")
+    outs, aux = flat.split(outs)
+    pullback = Pullback(name_of(f), flat, outs, program)
+    out = flat.out_tree.unflatten(outs)
+    return (out, pullback, aux) if has_aux else (out, pullback)
+
+
+def seed_of(aval: Aval) -> Value:
+    """Give the cotangent 1 of a scalar output."""
+    return from_host(aval.dtype.type(1), aval.weak)
+
+
+def argument_path(f: Callable[..., Any], position: int, path: str) -> str:
+    """Name a leaf of an argument for errors."""
+    return argument_name(f, position) + path
+
+
+__all__ = ["Pullback", "is_zero", "jvp", "linearize", "seed_of", "start", "vjp", "widen"]

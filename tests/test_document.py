@@ -1,7 +1,8 @@
 """Every example of a document on custom derivative rules, in its order.
 
-It is "Custom derivative rules for JAX-transformable Python functions" (2020). The code is the document's own, and so is each text a test expects: words must agree
-exactly, in the order printed; numbers to a relative 1e-5, as befits float32.
+It is "Custom derivative rules for JAX-transformable Python functions" (2020). The code
+is the document's own, and so is each text a test expects: words must agree exactly, in
+the order printed; numbers to a relative 1e-5, as befits float32.
 """
 
 import pdb

@@ -56,8 +56,8 @@ def _header(outcomes: list[Outcome]) -> str:
     return f"""<header>
 <h1>Custom derivative rules with Pullback</h1>
 <p>Every example of <i>Custom derivative rules for JAX-transformable Python
-functions</i> (2020), in its order: the code, what it printed here, and what the document
-prints.</p>
+functions</i> (2020), in its order: the code, what it printed here, and what the
+document prints.</p>
 <p class="verdict {"good" if agree else "bad"}">{_mark(agree)} {verdict}</p>
 <p class="small">{html.escape(made_with)}</p>
 </header>"""

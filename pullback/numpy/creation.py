@@ -1,0 +1,606 @@
+"""Arrays made of Python values, of nothing, of ranges, and of diagonals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.core.array import SCALARS, Array, Operators, from_host
+from pullback.core.calling import as_value, from_numpy
+from pullback.core.origin import called_at
+from pullback.core.trace import Tracer, Value
+from pullback.errors import ArgumentError, NotAnArrayError
+from pullback.numpy import ufuncs
+from pullback.numpy.arguments import (
+    array_argument,
+    describe,
+    is_scalar,
+    shape_argument,
+    static_int,
+    wrong_shape,
+)
+from pullback.numpy.promotion import convert, promote_arrays, to_inexact
+from pullback.primitives import structural, table
+from pullback.primitives.creation import broadcasted_iota, iota
+from pullback.primitives.shaping import concatenate, pad, slice_in_dim
+from pullback.primitives.structural import broadcast, broadcast_to, full as filled
+
+# -- arrays of values ------------------------------------------------------------------
+
+
+def array(
+    object: Any,
+    dtype: Any = None,
+    copy: bool | None = True,
+    order: str | None = "K",
+    ndmin: int = 0,
+) -> Value:
+    """Make an array of numbers, arrays, traced values, or nested lists of them.
+
+    Python numbers give weakly typed arrays; 64-bit types become 32-bit by default.
+    """
+    wanted = None if dtype is None else dtypes.canonical(dtype)
+    out = _of_object(object, wanted)
+    if len(out.shape) < ndmin:
+        out = structural.reshape(out, (1,) * (ndmin - len(out.shape)) + out.shape)
+    return out
+
+
+def asarray(object: Any, dtype: Any = None, *, copy: bool | None = None) -> Value:
+    """Make an array of numbers, arrays, traced values, or nested lists of them."""
+    if dtype is None and isinstance(object, Operators):
+        return object
+    return array(object, dtype)
+
+
+def _of_object(x: Any, wanted: dtypes.Dtype | None) -> Value:
+    """Make an array, of dtype `wanted` if that is given."""
+    if isinstance(x, (list, tuple)):
+        return _of_sequence(x, wanted)
+    if type(x) in SCALARS and wanted is not None:
+        return from_host(np.asarray(x).astype(wanted)[()])
+    if not isinstance(x, Operators) and not is_scalar(x):
+        x = _foreign(x, wanted)
+    out = as_value(x, "array")
+    if wanted is None:
+        return out
+    return table.convert(out, wanted)
+
+
+def _foreign(x: Any, wanted: dtypes.Dtype | None) -> Any:
+    """Take what other libraries call an array, through NumPy."""
+    if isinstance(x, (str, bytes)) or x is None or isinstance(x, (dict, set)):
+        raise NotAnArrayError(
+            f"array was given a {type(x).__name__}: {x!r:.60}.",
+            where=called_at(),
+            mend="Give numbers, arrays, or nested lists of them; for containers of arrays "
+            "use pullback.tree.map.",
+        )
+    if hasattr(x, "__jax_array__") or isinstance(x, (bool, int, float, complex)):
+        return x
+    if isinstance(x, (np.ndarray, np.generic)):
+        return x if wanted is None else x.astype(wanted)
+    found = np.asarray(x)
+    if found.dtype == np.object_:
+        raise NotAnArrayError(
+            f"array was given a {type(x).__name__}, which is no array: {x!r:.60}.",
+            where=called_at(),
+            mend="Give numbers, arrays, or nested lists of them.",
+        )
+    return found
+
+
+def _of_sequence(x: Sequence[Any], wanted: dtypes.Dtype | None) -> Value:
+    """Make an array of nested lists; traced values among them are stacked."""
+    leaves: list[Any] = []
+    _collect(x, leaves)
+    if not leaves:
+        made = np.asarray(x, dtype=wanted or dtypes.scalar_dtype(float))
+        return from_host(made)
+    if wanted is None:
+        pairs = [
+            (dtypes.scalar_dtype(type(v)), type(v) is not bool)
+            if is_scalar(v)
+            else (dtypes.canonical(v.dtype), getattr(v, "weak_type", False))
+            for v in leaves
+        ]
+        wanted = dtypes.promote(*pairs)[0]
+    if any(isinstance(v, Tracer) for v in leaves):
+        return _stacked(x, wanted)
+    try:
+        return from_host(np.array(_plain(x), dtype=wanted))
+    except (ValueError, OverflowError) as error:
+        raise ArgumentError(
+            f"array was given nested lists of which no {dtypes.short(wanted)} array "
+            f"can be made: {error}.",
+            where=called_at(),
+            mend="Make all lists of one depth the same length, and numbers fit.",
+        ) from error
+
+
+def _collect(x: Any, leaves: list[Any]) -> None:
+    """Append the numbers and arrays in nested lists."""
+    if isinstance(x, (list, tuple)):
+        for item in x:
+            _collect(item, leaves)
+    elif is_scalar(x) or hasattr(x, "dtype"):
+        leaves.append(x)
+    else:
+        leaves.append(as_value(_foreign(x, None), "array"))
+
+
+def _plain(x: Any) -> Any:
+    """Give nested lists with NumPy arrays in the place of ours."""
+    if isinstance(x, (list, tuple)):
+        return [_plain(item) for item in x]
+    return x.fetch() if isinstance(x, Array) else x
+
+
+def _stacked(x: Any, dtype: dtypes.Dtype) -> Value:
+    """Stack nested lists in which there are traced values."""
+    if not isinstance(x, (list, tuple)):
+        return _of_object(x, dtype)
+    items = [_stacked(item, dtype) for item in x]
+    if len({item.shape for item in items}) > 1:
+        raise wrong_shape(
+            "array",
+            f"was given a list of items of different shapes: "
+            f"{', '.join(map(describe, items))}.",
+            "Make all lists of one depth the same length.",
+        )
+    if not items:
+        return filled((0,), 0, dtype)
+    return concatenate([structural.expand_axes(item, (0,)) for item in items], 0)
+
+
+def copy(a: Any) -> Value:
+    """Give the array itself: arrays never change."""
+    return array_argument(a, "copy")
+
+
+def frombuffer(
+    buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0
+) -> Array:
+    """Make an array of the bytes of a buffer, which are copied."""
+    return from_numpy(np.frombuffer(buffer, np.dtype(dtype), count, offset))
+
+
+def fromiter(iter: Iterable[Any], dtype: Any, count: int = -1) -> Array:
+    """Make a one-dimensional array of an iterable of numbers."""
+    return from_numpy(np.fromiter(iter, np.dtype(dtype), count))
+
+
+def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float) -> Any:
+    """Call a function on the coordinates of all places of a shape, as arrays."""
+    shape = shape_argument(shape, "fromfunction")
+    return function(*indices(shape, dtype))
+
+
+# -- arrays of one number --------------------------------------------------------------
+
+
+def zeros(shape: Any, dtype: Any = None) -> Value:
+    """Make an array of zeros, float32 by default."""
+    return _of_number(shape, 0, dtype, "zeros")
+
+
+def ones(shape: Any, dtype: Any = None) -> Value:
+    """Make an array of ones, float32 by default."""
+    return _of_number(shape, 1, dtype, "ones")
+
+
+def empty(shape: Any, dtype: Any = None) -> Value:
+    """Make an array of zeros: there is no uninitialised memory."""
+    return _of_number(shape, 0, dtype, "empty")
+
+
+def _of_number(shape: Any, number: int, dtype: Any, who: str) -> Value:
+    found = dtypes.canonical(float if dtype is None else dtype)
+    return filled(shape_argument(shape, who), dtypes.kind_of(found)(number), found)
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Value:
+    """Make an array filled with a value, which may be traced or an array."""
+    shape = shape_argument(shape, "full")
+    value = array(fill_value, dtype)
+    return broadcast_array(value, shape, "full")
+
+
+def broadcast_array(x: Value, shape: tuple[int, ...], who: str) -> Value:
+    """Repeat an array to a shape.
+
+    Raises:
+        ShapeError: the shape of `x` does not broadcast to it.
+    """
+    have = x.shape
+    lead = len(shape) - len(have)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(have, shape[lead:])):
+        raise wrong_shape(
+            who,
+            f"cannot broadcast {describe(x)} to shape {shape}.",
+            "Axes are aligned from the last; each must be equal or 1.",
+        )
+    return broadcast_to(x, shape)
+
+
+def zeros_like(a: Any, dtype: Any = None, shape: Any = None) -> Value:
+    """Make an array of zeros like another."""
+    return _like(a, 0, dtype, shape, "zeros_like")
+
+
+def ones_like(a: Any, dtype: Any = None, shape: Any = None) -> Value:
+    """Make an array of ones like another."""
+    return _like(a, 1, dtype, shape, "ones_like")
+
+
+def empty_like(a: Any, dtype: Any = None, shape: Any = None) -> Value:
+    """Make an array of zeros like another."""
+    return _like(a, 0, dtype, shape, "empty_like")
+
+
+def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Value:
+    """Make an array like another, filled with a value that may be traced."""
+    if is_scalar(fill_value):
+        return _like(a, fill_value, dtype, shape, "full_like")
+    shape, found, weak = _likeness(a, dtype, shape, "full_like")
+    return broadcast_array(array(fill_value, found), shape, "full_like")
+
+
+def _likeness(
+    a: Any, dtype: Any, shape: Any, who: str
+) -> tuple[tuple[int, ...], dtypes.Dtype, bool]:
+    """Give shape, dtype and weak flag of `a`, or those that replace them."""
+    if not (hasattr(a, "shape") and hasattr(a, "dtype")):
+        a = array_argument(a, who)
+    found = dtypes.canonical(a.dtype if dtype is None else dtype)
+    weak = dtype is None and bool(getattr(a, "weak_type", False))
+    return tuple(a.shape) if shape is None else shape_argument(shape, who), found, weak
+
+
+def _like(a: Any, number: Any, dtype: Any, shape: Any, who: str) -> Value:
+    shape, found, weak = _likeness(a, dtype, shape, who)
+    return filled(shape, dtypes.kind_of(found)(number), found, weak)
+
+
+# -- ranges ----------------------------------------------------------------------------
+
+
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Value:
+    """Make a range of static numbers; of integers int32, of floats float32."""
+    bounds = [_static_number(v, "arange") for v in (start, stop, step) if v is not None]
+    kinds = [np.asarray(v).dtype for v in bounds]
+    guess = dtypes.canonical(np.result_type(*kinds))
+    found = guess if dtype is None else dtypes.canonical(dtype)
+    if any(isinstance(v, complex) for v in bounds):
+        raise ArgumentError(
+            "arange was given a complex bound.",
+            where=called_at(),
+            mend="Use real bounds, and multiply the range.",
+        )
+    if stop is None and step is None:
+        return iota(found, max(0, math.ceil(bounds[0])))
+    if step == 0:
+        raise ArgumentError(
+            "arange was given step=0.", where=called_at(), mend="Give a step above 0."
+        )
+    first, last = (0, bounds[0]) if stop is None else bounds[:2]
+    by = bounds[-1] if step is not None else 1
+    return from_host(np.arange(first, last, by).astype(found))
+
+
+def _static_number(x: Any, who: str) -> Any:
+    """Give the Python number behind a bound, which fixes a shape."""
+    if isinstance(x, Tracer):
+        concrete = x.concrete()
+        if concrete is None:
+            static_int(x, who, "its bounds")
+        x = concrete
+    value = np.asarray(x)
+    if value.ndim:
+        raise wrong_shape(
+            who, f"was given a bound of shape {value.shape}.", "Give scalars."
+        )
+    return value.item()
+
+
+def linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    """Make evenly spaced numbers; the ends may be traced, and arrays.
+
+    Static ends are spaced in float64 and rounded once.
+    """
+    num = static_int(num, "linspace", "num")
+    if num < 0:
+        raise ArgumentError(
+            f"linspace was given num={num}.", where=called_at(), mend="Give num >= 0."
+        )
+    intervals = num - 1 if endpoint else num
+    if is_scalar(start) and is_scalar(stop):
+        found = to_inexact(dtypes.scalar_dtype(type(start + stop)))
+        out: Value = from_host(
+            np.linspace(start, stop, num, endpoint).astype(
+                found if dtype is None else dtypes.canonical(dtype)
+            )
+        )
+        gap: Any = as_value((stop - start) / intervals if intervals > 0 else math.nan)
+        return (out, gap) if retstep else out
+    start, stop = promote_arrays("linspace", start, stop, inexact=True)
+    start, stop = ufuncs.add(start, 0 * stop), ufuncs.add(stop, 0 * start)
+    out = _spaced(start, stop, num, intervals, endpoint)
+    gap = (stop - start) / (intervals if intervals > 0 else math.nan)
+    if dtype is not None:
+        found = dtypes.canonical(dtype)
+        out = ufuncs.floor(out) if dtypes.is_integer(found) else out
+        out = table.convert(out, found)
+    if axis:
+        out = structural.move_axis(out, 0, axis % len(out.shape))
+    return (out, gap) if retstep else out
+
+
+def _spaced(
+    start: Value, stop: Value, num: int, intervals: int, endpoint: bool
+) -> Value:
+    """Space numbers along a new first axis; the ends are met exactly."""
+    shape = (num, *start.shape)
+    place = broadcasted_iota(start.dtype, shape, 0)
+    t = table.div(place, filled((), max(intervals, 1), start.dtype))
+    one = ufuncs.one_like(t)
+    out = table.add(table.mul(start, table.sub(one, t)), table.mul(stop, t))
+    if endpoint and num > 1:
+        rest = slice_in_dim(out, 0, num - 1, 0)
+        return concatenate([rest, structural.expand_axes(stop, (0,))], 0)
+    return out
+
+
+def logspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    base: Any = 10.0,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Value:
+    """Make powers of a base with evenly spaced exponents."""
+    exponents = linspace(start, stop, num, endpoint, axis=axis)
+    out = ufuncs.float_power(base, exponents)
+    return out if dtype is None else table.convert(out, dtypes.canonical(dtype))
+
+
+def geomspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Value:
+    """Make a geometric progression between two numbers of the same sign."""
+    start, stop = promote_arrays("geomspace", start, stop, inexact=True)
+    sign = ufuncs.sign(start)
+    low, high = ufuncs.log(start / sign), ufuncs.log(stop / sign)
+    out = sign * ufuncs.exp(linspace(low, high, num, endpoint, axis=axis))
+    return out if dtype is None else table.convert(out, dtypes.canonical(dtype))
+
+
+# -- grids -----------------------------------------------------------------------------
+
+
+def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
+    """Give the coordinates of all places of a shape, stacked along a first axis."""
+    shape = shape_argument(dimensions, "indices")
+    found = dtypes.canonical(dtype)
+    if sparse:
+        return tuple(
+            structural.reshape(
+                iota(found, n), [n if j == i else 1 for j in range(len(shape))]
+            )
+            for i, n in enumerate(shape)
+        )
+    if not shape:
+        return filled((0,), 0, found)
+    each = [
+        structural.expand_axes(broadcasted_iota(found, shape, i), (0,))
+        for i in range(len(shape))
+    ]
+    return concatenate(each, 0)
+
+
+def meshgrid(
+    *xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy"
+) -> list[Value]:
+    """Make coordinate arrays of coordinate vectors."""
+    if indexing not in ("xy", "ij"):
+        raise ArgumentError(
+            f"meshgrid was given indexing={indexing!r}.",
+            where=called_at(),
+            mend="Use 'xy' or 'ij'.",
+        )
+    vectors = [array_argument(x, "meshgrid") for x in xi]
+    if any(len(v.shape) > 1 for v in vectors):
+        raise wrong_shape(
+            "meshgrid",
+            f"takes vectors; got {', '.join(map(describe, vectors))}.",
+            "Use ravel().",
+        )
+    vectors = [structural.reshape(v, (max(1, math.prod(v.shape)),)) if not v.shape else v
+               for v in vectors]
+    order = list(range(len(vectors)))
+    if indexing == "xy" and len(order) > 1:
+        order[:2] = [1, 0]
+    shape = [0] * len(order)
+    for place, v in zip(order, vectors):
+        shape[place] = v.shape[0]
+    if sparse:
+        return [
+            structural.reshape(v, [n if i == place else 1 for i, n in enumerate(shape)])
+            for place, v in zip(order, vectors)
+        ]
+    return [broadcast(v, shape, (place,)) for place, v in zip(order, vectors)]
+
+
+def ix_(*args: Any) -> tuple[Value, ...]:
+    """Make an open mesh of vectors, for indexing a block."""
+    out = []
+    for i, x in enumerate(args):
+        x = array(x)
+        if len(x.shape) != 1:
+            raise wrong_shape("ix_", f"takes vectors; got {describe(x)}.", "Use ravel().")
+        if x.dtype == dtypes.bool_:
+            x = from_host(np.nonzero(np.asarray(x))[0].astype(dtypes.scalar_dtype(int)))
+        n = x.shape[0]
+        out.append(structural.reshape(x, [n if j == i else 1 for j in range(len(args))]))
+    return tuple(out)
+
+
+# -- diagonals and triangles -----------------------------------------------------------
+
+
+def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = None) -> Value:
+    """Make a matrix with ones on its k-th diagonal."""
+    rows = static_int(N, "eye", "N")
+    columns = rows if M is None else static_int(M, "eye", "M")
+    found = dtypes.canonical(float if dtype is None else dtype)
+    return table.convert(_diagonal_mask((rows, columns), k, table.eq, "eye"), found)
+
+
+def identity(n: Any, dtype: Any = None) -> Value:
+    """Make an identity matrix."""
+    return eye(n, dtype=dtype)
+
+
+def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = None) -> Value:
+    """Make a matrix with ones on and below its k-th diagonal."""
+    rows = static_int(N, "tri", "N")
+    columns = rows if M is None else static_int(M, "tri", "M")
+    found = dtypes.canonical(float if dtype is None else dtype)
+    return table.convert(_diagonal_mask((rows, columns), k, table.ge, "tri"), found)
+
+
+def _diagonal_mask(shape: tuple[int, int], k: Any, relation: Any, who: str) -> Value:
+    """Give where `row + k` stands in a relation to `column`."""
+    k = static_int(k, who, "k")
+    row = table.add(broadcasted_iota(np.int32, shape, 0), k)
+    return relation(row, broadcasted_iota(np.int32, shape, 1))
+
+
+def _triangle(m: Any, k: Any, relation: Any, who: str) -> Value:
+    m = array_argument(m, who)
+    if len(m.shape) < 2:
+        raise wrong_shape(
+            who, f"takes matrices; got {describe(m)}.", "Give two or more dimensions."
+        )
+    keep = _diagonal_mask(m.shape[-2:], k, relation, who)
+    return table.select(keep, m, filled((), ufuncs.scalar_like(m, 0), m.dtype))
+
+
+def tril(m: Any, k: Any = 0) -> Value:
+    """Keep what is on and below the k-th diagonal of matrices."""
+    return _triangle(m, k, table.ge, "tril")
+
+
+def triu(m: Any, k: Any = 0) -> Value:
+    """Keep what is on and above the k-th diagonal of matrices."""
+    return _triangle(m, k, table.le, "triu")
+
+
+def diagonal(a: Any, offset: Any = 0, axis1: int = 0, axis2: int = 1) -> Value:
+    """Give a diagonal of matrices that stand along two axes."""
+    a = array_argument(a, "diagonal")
+    rank = len(a.shape)
+    if rank < 2:
+        raise wrong_shape(
+            "diagonal", f"takes matrices; got {describe(a)}.", "Give two or more axes."
+        )
+    k = static_int(offset, "diagonal", "offset")
+    first, second = axis1 % rank, axis2 % rank
+    order = [i for i in range(rank) if i not in (first, second)]
+    x = structural.transpose(a, [*order, first, second])
+    rows, columns = x.shape[-2:]
+    top, left = max(0, -k), max(0, k)
+    n = max(0, min(rows - top, columns - left))
+    x = slice_in_dim(x, top, top + n, rank - 2) if n else x
+    x = slice_in_dim(x, left, left + n, rank - 1) if n else x
+    lead = x.shape[:-2]
+    if not n:
+        return filled((*lead, 0), 0, a.dtype)
+    return slice_in_dim(
+        structural.reshape(x, (*lead, n * n)), 0, n * n, rank - 2, n + 1
+    )
+
+
+def diag(v: Any, k: Any = 0) -> Value:
+    """Make a matrix with a given diagonal, or take a diagonal of a matrix."""
+    v = array_argument(v, "diag")
+    if len(v.shape) == 2:
+        return diagonal(v, k)
+    if len(v.shape) != 1:
+        raise wrong_shape(
+            "diag", f"takes a vector or a matrix; got {describe(v)}.", "Use diagonal()."
+        )
+    k = static_int(k, "diag", "k")
+    n = v.shape[0] + abs(k)
+    low, high = (0, k) if k >= 0 else (-k, 0)
+    # Row i of the result holds v[i] if k > 0, v[i + k] if k < 0.
+    row = pad(v, ufuncs.scalar_like(v, 0), [(low, high, 0)])
+    keep = _diagonal_mask((n, n), k, table.eq, "diag")
+    spread = broadcast(row, (n, n), (0,))
+    return table.select(keep, spread, filled((), ufuncs.scalar_like(v, 0), v.dtype))
+
+
+def diagflat(v: Any, k: Any = 0) -> Value:
+    """Make a matrix with all elements of an array as its diagonal."""
+    v = array(v)
+    return diag(structural.reshape(v, (math.prod(v.shape),)), k)
+
+
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Value:
+    """Make a matrix of the powers of a vector's elements."""
+    x = array_argument(x, "vander")
+    if len(x.shape) != 1:
+        raise wrong_shape("vander", f"takes a vector; got {describe(x)}.", "Use ravel().")
+    n = x.shape[0] if N is None else static_int(N, "vander", "N")
+    powers = range(n) if increasing else range(n - 1, -1, -1)
+    columns = [structural.expand_axes(ufuncs.power(x, p), (1,)) for p in powers]
+    return concatenate(columns, 1) if columns else filled((x.shape[0], 0), 0, x.dtype)
+
+
+def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Value, Value]:
+    """Give the row and column numbers of the lower triangle."""
+    return _index_arrays(np.tril_indices(n, k, m))
+
+
+def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Value, Value]:
+    """Give the row and column numbers of the upper triangle."""
+    return _index_arrays(np.triu_indices(n, k, m))
+
+
+def tril_indices_from(arr: Any, k: int = 0) -> tuple[Value, Value]:
+    """Give the row and column numbers of the lower triangle of a matrix."""
+    return tril_indices(arr.shape[-2], k, arr.shape[-1])
+
+
+def triu_indices_from(arr: Any, k: int = 0) -> tuple[Value, Value]:
+    """Give the row and column numbers of the upper triangle of a matrix."""
+    return triu_indices(arr.shape[-2], k, arr.shape[-1])
+
+
+def diag_indices(n: int, ndim: int = 2) -> tuple[Value, ...]:
+    """Give the indices of the main diagonal."""
+    return (iota(dtypes.scalar_dtype(int), n),) * ndim
+
+
+def _index_arrays(found: Any) -> Any:
+    dtype = dtypes.scalar_dtype(int)
+    return tuple(from_host(i.astype(dtype)) for i in found)

@@ -1,0 +1,233 @@
+"""Sorting, ranking, and the greatest few."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.core.aval import Aval
+from pullback.core.primitive import Primitive
+from pullback.core.trace import Value
+from pullback.core.zero import Zero, is_zero
+from pullback.dtypes import Dtype
+from pullback.primitives.creation import broadcasted_iota
+from pullback.primitives.indexing import PROMISE, take_along_axis
+from pullback.primitives.recipes import batch_to_front, shape_error
+from pullback.primitives.structural import frozen
+from pullback.primitives.table import compare
+
+
+@frozen
+class Sort(Primitive):
+    """Arrays sorted together along an axis, by the first `keys` of them.
+
+    The order is ascending; nan comes last; -0 and 0 are equal; complex numbers are
+    ordered by real, then by imaginary part.
+    """
+
+    axis: int
+    keys: int = 1
+    stable: bool = True
+
+    multiple = True
+
+    def abstract(self, *avals: Aval) -> list[Aval]:
+        if any(a.shape != avals[0].shape for a in avals):
+            raise shape_error(
+                f"sort was given operands of different shapes: "
+                f"{', '.join(map(str, avals))}.",
+                "Broadcast them to one shape first.",
+            )
+        return [Aval(a.shape, a.dtype) for a in avals]
+
+    def weak_result(self, all_weak: bool) -> bool:
+        return False
+
+    def eager(self, *arrays: Any) -> list[Any]:
+        if len(arrays) == 1:
+            return [sort_values(arrays[0], self.axis, self.stable)]
+        order = sort_order(arrays[: self.keys], self.axis, self.stable)
+        return [np.take_along_axis(x, order, self.axis) for x in arrays]
+
+    def lower(self, ctx: Any, *operands: Any) -> list[Any]:
+        scalars = [Aval((), x.aval.dtype) for x in operands for _ in range(2)]
+        region = ctx.region(scalars, lambda *pairs: [self.before(ctx, pairs)])
+        outs = [Aval(x.aval.shape, x.aval.dtype) for x in operands]
+        attributes = (
+            f"dimension = {self.axis} : i64, is_stable = {str(self.stable).lower()}"
+        )
+        return ctx.emit_many("stablehlo.sort", operands, outs, attributes, [region])
+
+    def before(self, ctx: Any, pairs: Sequence[Any]) -> Any:
+        """Emit whether one tuple of elements comes before another."""
+        bit = Aval((), dtypes.bool_)
+        columns: list[tuple[Any, Any]] = []
+        for x, y in zip(pairs[: 2 * self.keys : 2], pairs[1 : 2 * self.keys : 2]):
+            columns += zip(sort_keys(ctx, x), sort_keys(ctx, y))
+        found: Any = None
+        for x, y in reversed(columns):
+            less = total_less(ctx, x, y)
+            if found is not None:
+                tie = ctx.emit("stablehlo.and", [compare("EQ")(ctx, bit, x, y), found], bit)
+                less = ctx.emit("stablehlo.or", [less, tie], bit)
+            found = less
+        return found
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        if all(map(is_zero, tangents)):
+            outs = self(*primals)
+            return outs, [Zero(like=y) for y in outs]
+        shape = primals[0].shape
+        index = dtypes.canonical("int64")
+        places = broadcasted_iota(index, shape, self.axis)
+        *outs, order = self(*primals, places)
+        dots = [
+            Zero(like=y) if is_zero(t) else take_along_axis(t, order, self.axis, PROMISE)
+            for y, t in zip(outs, tangents)
+        ]
+        return outs, dots
+
+    def batch(self, size: int, operands: Any, dims: Any) -> Any:
+        arrays = batch_to_front(size, operands, dims)
+        return Sort(self.axis + 1, self.keys, self.stable)(*arrays), [0] * len(arrays)
+
+
+def sort_keys(ctx: Any, x: Any) -> list[Any]:
+    """Emit what an element is compared by: -0 as 0, every nan the same, two parts."""
+    dtype = x.aval.dtype
+    if dtypes.is_complex(dtype):
+        part = Aval((), dtypes.real_dtype(dtype))
+        parts = [ctx.emit(f"stablehlo.{p}", [x], part) for p in ("real", "imag")]
+        return [key for p in parts for key in sort_keys(ctx, p)]
+    if not dtypes.is_float(dtype):
+        return [x]
+    bit = Aval((), dtypes.bool_)
+    zero, nan = ctx.constant(0, x.aval), ctx.constant(np.nan, x.aval)
+    is_null = compare("EQ")(ctx, bit, x, zero)
+    is_nan = compare("NE")(ctx, bit, x, x)
+    x = ctx.emit("stablehlo.select", [is_null, zero, x], x.aval)
+    return [ctx.emit("stablehlo.select", [is_nan, nan, x], x.aval)]
+
+
+def total_less(ctx: Any, x: Any, y: Any) -> Any:
+    """Emit a comparison in which nan is greater than all."""
+    bit = Aval((), dtypes.bool_)
+    if not dtypes.is_float(x.aval.dtype):
+        return compare("LT")(ctx, bit, x, y)
+    attributes = (
+        "comparison_direction = #stablehlo<comparison_direction LT>, "
+        "compare_type = #stablehlo<comparison_type TOTALORDER>"
+    )
+    return ctx.emit("stablehlo.compare", [x, y], bit, attributes)
+
+
+def comparable(x: Any) -> Any:
+    """Give what NumPy sorts in the same order; it does not know nan in narrow floats."""
+    narrow = dtypes.is_float(x.dtype) and x.dtype.kind != "f"
+    return x.astype(np.float32) if narrow else x
+
+
+def sort_values(x: Any, axis: int, stable: bool) -> Any:
+    """Sort one array.
+
+    NumPy's unstable sort is many times faster, and differs for one array only where
+    zeros of both signs meet.
+    """
+    wide = comparable(x)
+    if stable and wide.dtype.kind in "fc" and np.any((wide == 0) & np.signbit(wide.real)):
+        return np.sort(wide, axis, kind="stable").astype(x.dtype)
+    return np.sort(wide, axis).astype(x.dtype, copy=False)
+
+
+def sort_order(keys: Sequence[Any], axis: int, stable: bool) -> Any:
+    """Give the order that sorts by the first key, then by the next, and so on."""
+    if len(keys) == 1:
+        return np.argsort(comparable(keys[0]), axis, kind="stable" if stable else None)
+    return np.lexsort([comparable(k) for k in reversed(keys)], axis)
+
+
+def sort(
+    operands: Sequence[Value], axis: int, keys: int = 1, stable: bool = True
+) -> list[Value]:
+    """Sort arrays of one shape together along a non-negative axis.
+
+    Args:
+        operands: the arrays.
+        axis: the axis along which elements move.
+        keys: how many of the arrays decide the order, the first before the next.
+        stable: whether equal elements keep their order.
+    """
+    return Sort(axis, keys, stable)(*operands)  # type: ignore[no-any-return]
+
+
+def argsort(
+    x: Value, axis: int, stable: bool = True, index_dtype: Dtype | None = None
+) -> Value:
+    """Give the places that sort `x` along a non-negative axis."""
+    dtype = dtypes.canonical("int64") if index_dtype is None else index_dtype
+    places = broadcasted_iota(dtype, x.shape, axis)
+    return Sort(axis, 1, stable)(x, places)[1]
+
+
+@frozen
+class TopK(Primitive):
+    """The greatest elements along the last axis, descending, and their places.
+
+    nan is greater than all; of equal elements the first comes first.
+    """
+
+    k: int
+
+    multiple = True
+
+    @property
+    def name(self) -> str:
+        """The name in jaxprs, the ecosystem's."""
+        return "top_k"
+
+    def abstract(self, x: Aval) -> list[Aval]:
+        if not x.shape or not 0 <= self.k <= x.shape[-1]:
+            raise shape_error(
+                f"top_k was asked for {self.k} elements of an operand of type {x}.",
+                "Ask for at most as many elements as the last axis has.",
+            )
+        shape = (*x.shape[:-1], self.k)
+        return [Aval(shape, x.dtype), Aval(shape, dtypes.int32)]
+
+    def weak_result(self, all_weak: bool) -> bool:
+        return False
+
+    def eager(self, x: Any) -> list[Any]:
+        n = x.shape[-1]
+        # Ascending and stable on the reversed array, read backwards: descending, and
+        # the first of equal elements first.
+        order = np.argsort(comparable(x)[..., ::-1], -1, kind="stable")
+        places = n - 1 - order[..., ::-1][..., : self.k]
+        return [np.take_along_axis(x, places, -1), places.astype(np.int32)]
+
+    def lower(self, ctx: Any, x: Any) -> list[Any]:
+        return ctx.emit_many(
+            "chlo.top_k", [x], self.abstract(x.aval), f"k = {self.k} : i64"
+        )
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        (x,), (t,) = primals, tangents
+        values, places = self(x)
+        dot = (
+            Zero(like=values)
+            if is_zero(t)
+            else take_along_axis(t, places, len(x.shape) - 1, PROMISE)
+        )
+        return [values, places], [dot, Zero(like=places)]
+
+    def batch(self, size: int, operands: Any, dims: Any) -> Any:
+        (x,) = batch_to_front(size, operands, dims)
+        return self(x), [0, 0]
+
+
+def top_k(x: Value, k: int) -> list[Value]:
+    """Give the `k` greatest elements along the last axis, and their places."""
+    return TopK(k)(x)  # type: ignore[no-any-return]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import optree
-from optree import PyTreeSpec as TreeDef
 
+TreeDef = optree.PyTreeSpec
 _NAMESPACE = "pullback"
 _Class = TypeVar("_Class", bound=type)
 
@@ -18,9 +18,15 @@ registration_listeners: list[Callable[[type, Any, Any], None]] = []
 #: The containers registered so far, for listeners that come late.
 registered: list[tuple[type, Any, Any]] = []
 
-flatten = functools.partial(optree.tree_flatten, namespace=_NAMESPACE)
-leaves = functools.partial(optree.tree_leaves, namespace=_NAMESPACE)
-structure = functools.partial(optree.tree_structure, namespace=_NAMESPACE)
+flatten: Callable[..., tuple[list[Any], TreeDef]] = functools.partial(
+    optree.tree_flatten, namespace=_NAMESPACE
+)
+leaves: Callable[..., list[Any]] = functools.partial(
+    optree.tree_leaves, namespace=_NAMESPACE
+)
+structure: Callable[..., TreeDef] = functools.partial(
+    optree.tree_structure, namespace=_NAMESPACE
+)
 unflatten = optree.tree_unflatten
 map = functools.partial(optree.tree_map, namespace=_NAMESPACE)
 reduce = functools.partial(optree.tree_reduce, namespace=_NAMESPACE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pullback.backend.stablehlo import Emitter, Operand, type_text
+from pullback.backend.stablehlo import Emitter, identifier
 from pullback.core.jaxpr import Jaxpr
 
 
@@ -19,9 +19,7 @@ class Module:
         self.callbacks = tuple(callbacks)
 
 
-def lower(
-    jaxpr: Jaxpr, donated: Sequence[bool] = (), platform: str = "cpu"
-) -> Module:
+def lower(jaxpr: Jaxpr, donated: Sequence[bool] = (), platform: str = "cpu") -> Module:
     """Write a program as a module with one public function `main`.
 
     Args:
@@ -30,20 +28,8 @@ def lower(
         platform: "cpu" or "cuda".
     """
     emitter = Emitter(platform)
-    arguments = [Operand(f"%arg{i}", a) for i, a in enumerate(jaxpr.in_avals)]
-    outputs = emitter.jaxpr(jaxpr, arguments)
-    emitter.returns("func.return", outputs)
-    marks = [*donated, *[False] * (len(arguments) - len(donated))]
-    typed = ", ".join(
-        f"{x.name}: {type_text(x.aval)}" + (" {jax.buffer_donor = true}" if d else "")
-        for x, d in zip(arguments, marks)
-    )
-    results = ", ".join(type_text(x.aval) for x in outputs)
-    body = "\n    ".join(emitter.lines)
-    name = "".join(c if c.isalnum() or c == "_" else "_" for c in jaxpr.name)
-    text = (
-        f"module @{name or 'f'} {{\n"
-        f"  func.func public @main({typed}) -> ({results}) {{\n"
-        f"    {body}\n  }}\n}}\n"
-    )
+    marks = [*donated, *[False] * (len(jaxpr.inputs) - len(donated))]
+    main = emitter.function(jaxpr, "public @main", marks)
+    functions = "".join([main, *emitter.functions.values()])
+    text = f"module @{identifier(jaxpr.name)} {{\n{functions}}}\n"
     return Module(text, emitter.callbacks)

@@ -1,4 +1,4 @@
-"""StableHLO text: types, constants, and the emitter that operations lower themselves to."""
+"""StableHLO text: types, constants, and the emitter operations lower themselves to."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def scalar_text(value: Any, dtype: Dtype) -> str:
     if not np.isfinite(np.float64(number)):
         bits = number.view(f"u{dtype.itemsize}") if hasattr(number, "view") else 0
         return f"0x{int(bits):0{2 * dtype.itemsize}X}"
-    return f"{float(number):.17e}" if dtype == dtypes.float64 else f"{float(number):.9e}"
+    return (
+        f"{float(number):.17e}" if dtype == dtypes.float64 else f"{float(number):.9e}"
+    )
 
 
 class Operand:
@@ -68,15 +70,19 @@ class Emitter:
         callbacks: Python callables the program calls back; an operation appends its
             own and refers to it by index.
         platform: "cpu" or "cuda", for lowerings that differ.
+
+    `functions` holds the text of private functions, by the program each stands for.
     """
 
-    __slots__ = ("callbacks", "count", "lines", "platform")
+    __slots__ = ("callbacks", "count", "functions", "lines", "names", "platform")
 
     def __init__(self, platform: str = "cpu") -> None:
         self.lines: list[str] = []
         self.count = 0
         self.callbacks: list[Callable[..., Any]] = []
         self.platform = platform
+        self.functions: dict[Jaxpr, str] = {}
+        self.names: dict[Jaxpr, str] = {}
 
     def fresh(self) -> str:
         """Give a new name."""
@@ -104,7 +110,9 @@ class Emitter:
         names = ", ".join([x.name for x in operands])
         types = ", ".join([type_text(x.aval) for x in operands])
         inside = f" <{{{attributes}}}>" if attributes else ""
-        self.lines.append(f'{name} = "{op}"({names}){inside} : ({types}) -> {type_text(out)}')
+        self.lines.append(
+            f'{name} = "{op}"({names}){inside} : ({types}) -> {type_text(out)}'
+        )
         return Operand(name, out)
 
     def emit_many(
@@ -212,19 +220,20 @@ class Emitter:
             return x
         return self.emit("stablehlo.convert", [x], Aval(x.aval.shape, dtype))
 
-    def reduce(
-        self, op: str, x: Operand, initial: Any, axes: Sequence[int]
-    ) -> Operand:
+    def reduce(self, op: str, x: Operand, initial: Any, axes: Sequence[int]) -> Operand:
         """Emit a reduction by a binary operation ("add", "maximum", "or")."""
         scalar = Aval((), x.aval.dtype)
         shape = tuple(n for i, n in enumerate(x.aval.shape) if i not in axes)
         start = self.constant(initial, scalar)
         region = self.region(
-            [scalar, scalar], lambda a, b: [self.emit(f"stablehlo.{op}", [a, b], scalar)]
+            [scalar, scalar],
+            lambda a, b: [self.emit(f"stablehlo.{op}", [a, b], scalar)],
         )
         out = Aval(shape, x.aval.dtype, x.aval.weak)
         attribute = f"dimensions = {self.ints(list(axes))}"
-        return self.emit_many("stablehlo.reduce", [x, start], [out], attribute, [region])[0]
+        return self.emit_many(
+            "stablehlo.reduce", [x, start], [out], attribute, [region]
+        )[0]
 
     def jaxpr(self, jaxpr: Jaxpr, args: Sequence[Operand]) -> list[Operand]:
         """Emit a whole jaxpr in place, and give the operands of its outputs."""
@@ -245,6 +254,45 @@ class Emitter:
             else:
                 env[eqn.outputs[0]] = out
         return [read(v) for v in jaxpr.outputs]
+
+    def call(self, jaxpr: Jaxpr, args: Sequence[Operand]) -> list[Operand]:
+        """Emit a call of a program, which is written once however often it is called.
+
+        So the text stays linear in the size of a jaxpr whose parts are shared.
+        """
+        if jaxpr not in self.names:
+            name = identifier(jaxpr.name)
+            if name == "main" or name in self.names.values():
+                name = f"{name}_{len(self.names)}"
+            self.names[jaxpr] = name
+            self.functions[jaxpr] = self.function(jaxpr, f"private @{name}")
+        outs = jaxpr.out_avals
+        return self.emit_many("func.call", args, outs, f"callee = @{self.names[jaxpr]}")
+
+    def function(
+        self, jaxpr: Jaxpr, head: str, donated: Sequence[bool] | None = None
+    ) -> str:
+        """Write a program as a function; `head` is its visibility and name."""
+        arguments = [Operand(f"%arg{i}", a) for i, a in enumerate(jaxpr.in_avals)]
+        with self.collecting() as lines:
+            outputs = self.jaxpr(jaxpr, arguments)
+            self.returns("func.return", outputs)
+        marks = donated or [False] * len(arguments)
+        typed = ", ".join(
+            f"{x.name}: {type_text(x.aval)}{' {jax.buffer_donor = true}' if d else ''}"
+            for x, d in zip(arguments, marks, strict=True)
+        )
+        results = ", ".join(type_text(x.aval) for x in outputs)
+        body = "\n    ".join(lines)
+        return f"  func.func {head}({typed}) -> ({results}) {{\n    {body}\n  }}\n"
+
+
+def identifier(name: str) -> str:
+    """Make a name that MLIR takes of a function's name."""
+    text = "".join(
+        c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name
+    )
+    return f"f{text}" if not text or text[0].isdigit() else text
 
 
 def nested_text(value: np.ndarray[Any, Any], dtype: Dtype) -> str:

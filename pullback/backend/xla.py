@@ -19,7 +19,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -27,12 +27,19 @@ from pullback import config as configuration
 from pullback import dtypes, tree
 from pullback.backend import cuda
 from pullback.backend.disk_cache import DiskCache, machine_fingerprint
+from pullback.backend.executable import (
+    Buffer,
+    Executable,
+    FastCall,
+    donated_error,
+    guarded,
+)
 from pullback.backend.lower import Module
+from pullback.backend.options import Options, choose_options
 from pullback.config import config
 from pullback.core import array as arrays
 from pullback.core.array import Array
 from pullback.core.aval import Aval
-from pullback.core.trace import EVAL, using
 from pullback.errors import BackendError
 
 #: Versions that are accepted, from the first up to but not including the second.
@@ -43,110 +50,12 @@ TESTED = frozenset(((0, 10, 0), (0, 10, 2)))
 #: Dtypes with a buffer format; the others are read through their address.
 _FORMATS = frozenset("?bhilqBHILQefdFD")
 
-#: A device buffer, a NumPy value or a Python scalar.
-Buffer = Any
-Options = tuple[tuple[str, Any], ...]
-
-# Compile flags. Measured on a 2-core AVX-512 host with jaxlib 0.10.2: without fusion
-# emitters a program of one operation compiles in 12 ms instead of 22, of 100 in 44
-# instead of 55, with results equal to the last bit and running times within 10 % for
-# elementwise operations, reductions and slices; fused transposes up to 1000 x 1000 run
-# 10 times faster. Loops run 1.5 times slower, matrix products with an epilogue 1.3
-# times, transposes of 3000 x 3000 1.25 times. So: without, for small programs that have
-# none of these; see tests/backend/test_xla.py.
-NO_FUSION_EMITTERS: Options = (("xla_cpu_use_fusion_emitters", False),)
-SMALL_PROGRAM = 200
-SMALL_PRODUCT, SMALL_TRANSPOSE = 2**14, 2**21
-
-
-class FastCall(NamedTuple):
-    """What the C++ call path needs to repeat a call by itself.
-
-    Fields:
-        executable: what to run.
-        consts: buffers that go before the arguments.
-        kept: for each flat argument, whether the program takes it.
-        out_tree: the tree of the result, as `Backend.result_tree` gives it.
-    """
-
-    executable: Executable
-    consts: Sequence[Buffer]
-    kept: Sequence[bool]
-    out_tree: Any
-
-
 # The attributes are read by name from C++.
-_FastPathData = collections.namedtuple(  # noqa: PYI024
+_FastPathData = collections.namedtuple(
     "_FastPathData",
     "xla_executable out_pytree_def in_shardings out_shardings out_avals out_committed "
     "kept_var_bitvec in_device_local_layouts const_args",
 )
-
-
-class Executable:
-    """A compiled program on its device.
-
-    Args:
-        backend: where it runs.
-        loaded: the compiler's own object.
-        out_avals: the types of its results.
-        raised: where its callbacks leave the exceptions that they raise.
-    """
-
-    __slots__ = ("backend", "calls_back", "handlers", "loaded", "out_avals", "raised")
-
-    def __init__(
-        self,
-        backend: Backend,
-        loaded: Any,
-        out_avals: Sequence[Aval],
-        calls_back: bool,
-        raised: list[BaseException],
-    ) -> None:
-        self.backend = backend
-        self.loaded = loaded
-        self.out_avals = list(out_avals)
-        self.handlers = [backend.result_handler(a) for a in out_avals]
-        self.calls_back = calls_back
-        self.raised = raised
-
-    def __call__(self, buffers: Sequence[Buffer]) -> list[Buffer]:
-        """Run on device buffers; the results may still be under way."""
-        if self.calls_back:
-            return self._call_and_wait(buffers)
-        try:
-            results = self.loaded.execute_sharded(buffers)
-        except self.backend.runtime_error as error:
-            raise self.backend.explain(error, buffers) from None
-        return results.consume_with_handlers(self.handlers)  # type: ignore[no-any-return]
-
-    def _call_and_wait(self, buffers: Sequence[Buffer]) -> list[Buffer]:
-        """Run a program with callbacks to its end, and raise what they raised."""
-        self.raised.clear()
-        try:
-            results = self.loaded.execute_sharded(buffers, with_tokens=True)
-            token = results.consume_token()
-            outs: list[Buffer] = results.consume_with_handlers(self.handlers)
-            token.block_until_ready()
-            for out in outs:
-                out.block_until_ready()
-        except self.backend.runtime_error as error:
-            if self.raised:
-                raise self.raised[0] from None
-            raise self.backend.explain(error, buffers) from None
-        return outs
-
-    def text(self) -> str:
-        """Give the optimised program as HLO text."""
-        return "\n\n".join(m.to_string() for m in self.loaded.hlo_modules())
-
-    def cost_analysis(self) -> dict[str, float]:
-        """Give the compiler's count of operations and bytes."""
-        return dict(self.loaded.cost_analysis())
-
-    def memory_analysis(self) -> Any:
-        """Give the bytes of arguments, results and temporaries."""
-        return self.loaded.get_compiled_memory_stats()
 
 
 class Backend:
@@ -475,6 +384,15 @@ class Backend:
             return None
         return treedef if leaves == list(range(len(leaves))) else None
 
+    def same_leaves(self, arguments: Any, leaves: Sequence[Any]) -> bool:
+        """Whether the C++ path finds these leaves in the arguments, in this order."""
+        try:
+            found = self.registry.flatten(arguments)[0]
+        except (TypeError, ValueError):
+            return False
+        inner = [x.ch[0] if type(x) is Array else x for x in leaves]
+        return len(found) == len(inner) and all(map(operator.is_, found, inner))
+
     def dispatcher(
         self,
         name: str,
@@ -537,13 +455,7 @@ class Backend:
             False,
             self.jax.HostBufferSemantics.ZERO_COPY,
         )
-        return (probe.on_device_size_in_bytes() == 8) == config.enable_x64
-
-    def explain(self, error: Exception, buffers: Sequence[Any]) -> BackendError:
-        """Make our error of the runtime's."""
-        if any(self.is_buffer(b) and b.is_deleted() for b in buffers):
-            return donated_error()
-        return BackendError(f"the compiled program failed: {error}")
+        return bool((probe.on_device_size_in_bytes() == 8) == config.enable_x64)
 
 
 def check_version(text: str) -> tuple[int, ...]:
@@ -570,43 +482,9 @@ def machine_key() -> str:
     return machine_fingerprint()
 
 
-def choose_options(text: str) -> Options:
-    """Choose compile flags by the shape of a program; see the measurements above."""
-    if text.count("\n") > SMALL_PROGRAM or '"stablehlo.while"' in text:
-        return ()
-    size = largest_array(text)
-    if "stablehlo.dot" in text or "stablehlo.convolution" in text:
-        return NO_FUSION_EMITTERS if size <= SMALL_PRODUCT else ()
-    if '"stablehlo.transpose"' in text and size > SMALL_TRANSPOSE:
-        return ()
-    return NO_FUSION_EMITTERS
-
-
-def largest_array(text: str) -> int:
-    """Give the number of elements of the largest type in a program's text."""
-    shapes = set(re.findall(r"tensor<((?:\d+x)+)", text))
-    return max((int(np.prod([int(n) for n in s[:-1].split("x")])) for s in shapes), default=1)
-
-
 def stored_dtype(dtype: dtypes.Dtype) -> dtypes.Dtype:
     """Give the dtype a buffer has; tangents of integers, `float0`, are booleans."""
     return dtypes.bool_ if dtype == dtypes.float0 else dtype
-
-
-def guarded(
-    callback: Callable[..., Any], raised: list[BaseException]
-) -> Callable[..., Any]:
-    """Wrap a callback: it runs outside of all transformations, and errors are kept."""
-
-    def run(*args: Any) -> Any:
-        try:
-            with using(EVAL):
-                return callback(*args)
-        except BaseException as error:
-            raised.append(error)
-            raise
-
-    return run
 
 
 def view_of_address(buffer: Buffer, dtype: dtypes.Dtype) -> Any:
@@ -615,7 +493,7 @@ def view_of_address(buffer: Buffer, dtype: dtypes.Dtype) -> Any:
     count = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     if count == 0:
         return np.empty(shape, dtype)
-    memory = (ctypes.c_char * count).from_address(buffer.unsafe_buffer_pointer())
+    memory: Any = (ctypes.c_char * count).from_address(buffer.unsafe_buffer_pointer())
     memory._keep = buffer
     view: Any = np.frombuffer(memory, dtype).reshape(shape)
     view.flags.writeable = False
@@ -633,15 +511,6 @@ class without_jax:
     def __exit__(self, *_: object) -> None:
         if self.absent:
             del sys.modules["jax"]
-
-
-def donated_error() -> BackendError:
-    """Make the error for an array whose memory was given away."""
-    return BackendError(
-        "an array was used after it had been given to an argument in donate_argnums "
-        "or donate_argnames; its memory now holds something else.",
-        mend="Use the result of that call instead, pass a copy, or do not donate.",
-    )
 
 
 def self_test() -> None:

@@ -194,7 +194,7 @@ class EvalTrace(Trace):
             elif kind in SCALARS:
                 raw.append(x)
             else:
-                raw.append(_unexpected(primitive, x))
+                raw.append(unexpected_operand(primitive, x))
                 weak = False
         token = _errors.set(_IGNORE)
         try:
@@ -207,7 +207,7 @@ class EvalTrace(Trace):
         return from_host(out, weak)
 
 
-def _unexpected(primitive: Primitive, x: Any) -> Any:
+def unexpected_operand(primitive: Primitive, x: Any) -> Any:
     """Take a NumPy operand, or explain why the operand cannot be used here."""
     if isinstance(x, (np.ndarray, np.generic)):
         return x

@@ -1,0 +1,241 @@
+"""Programs compiled and called with arrays, on whichever call path is switched on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.backend.executable import Buffer, Executable, FastCall
+from pullback.backend.lower import lower
+from pullback.backend.options import Options
+from pullback.backend.xla import Backend, backend
+from pullback.config import config
+from pullback.core.array import SCALARS, Array, from_host
+from pullback.core.aval import Aval
+from pullback.core.calling import as_value
+from pullback.core.jaxpr import Jaxpr, evaluate, prune
+from pullback.core.primitive import Primitive
+from pullback.core.trace import EVAL, Value, aval_of, unexpected_operand, using
+from pullback.errors import NanError
+
+
+class CompiledJaxpr:
+    """A program's executable, and how its operands and results fit it.
+
+    Args:
+        jaxpr: the whole program.
+        executable: what was made of the part that its results need.
+        kept: for each input, whether that part takes it.
+        donated: for each input, whether its memory is given away.
+    """
+
+    __slots__ = ("donated", "executable", "jaxpr", "kept", "repeatable")
+
+    def __init__(
+        self,
+        jaxpr: Jaxpr,
+        executable: Executable,
+        kept: Sequence[bool],
+        donated: Sequence[bool],
+    ) -> None:
+        self.jaxpr = jaxpr
+        self.executable = executable
+        self.kept = kept
+        self.donated = donated
+        avals = [*jaxpr.in_avals, *jaxpr.out_avals]
+        self.repeatable = not executable.calls_back and all(
+            a.dtype != dtypes.float0 for a in avals
+        )
+
+    def __call__(self, values: Sequence[Any], primitive: Primitive) -> list[Array]:
+        """Run on one value an input; `primitive` is named in errors."""
+        outs = self.executable(self.buffers(values, primitive))
+        return [wrap(b, a) for b, a in zip(outs, self.jaxpr.out_avals)]
+
+    def buffers(self, values: Sequence[Any], primitive: Primitive) -> list[Buffer]:
+        """Move the needed ones of the first inputs' values to the device."""
+        here = self.executable.backend
+        inputs = zip(values, self.jaxpr.inputs, self.kept, self.donated)
+        return [
+            to_buffer(here, x, v.aval, donated, primitive)
+            for x, v, kept, donated in inputs
+            if kept
+        ]
+
+
+def wrap(buffer: Buffer, aval: Aval) -> Array:
+    """Make an array of a device buffer."""
+    if aval.dtype == dtypes.float0:
+        return from_host(np.zeros(aval.shape, dtypes.float0))
+    return Array(aval.weak or None, (buffer,))
+
+
+def to_buffer(
+    here: Backend, x: Any, aval: Aval, donated: bool, primitive: Primitive
+) -> Buffer:
+    """Give the device buffer of an operand; an array keeps it for the next call."""
+    if aval.dtype == dtypes.float0:
+        return here.put(np.zeros(aval.shape, np.bool_))
+    if type(x) is Array:
+        held = x.ch[0]
+        if here.is_buffer(held):
+            return held
+        buffer = here.put(x.fetch(), x.aval)
+        if not donated:
+            x.ch = (buffer,)
+        return buffer
+    if type(x) in SCALARS:
+        return here.put(x, aval)
+    return here.put(unexpected_operand(primitive, x), aval, copy=True)
+
+
+def compile_jaxpr(
+    jaxpr: Jaxpr,
+    donated: Sequence[bool] = (),
+    keep_unused: bool = False,
+    options: Options | None = None,
+) -> CompiledJaxpr:
+    """Compile a program, once.
+
+    Args:
+        jaxpr: the program.
+        donated: for each input, whether its memory may be reused; () for none.
+        keep_unused: take inputs that no result needs.
+        options: the compiler's debug options; None to let the backend choose.
+    """
+    marks = tuple(donated) or (False,) * len(jaxpr.inputs)
+    key = ("compiled", marks, keep_unused, options)
+    found: CompiledJaxpr | None = jaxpr.cache.get(key)
+    if found is None:
+        here = backend()
+        smaller, kept = needed_part(jaxpr, keep_unused)
+        given_away = [d for d, k in zip(marks, kept) if k]
+        module = lower(smaller, given_away, here.platform)
+        executable = here.compile(module, smaller.out_avals, options)
+        found = jaxpr.cache[key] = CompiledJaxpr(jaxpr, executable, kept, marks)
+    return found
+
+
+def needed_part(jaxpr: Jaxpr, keep_unused: bool) -> tuple[Jaxpr, list[bool]]:
+    """Drop what no result needs; and for each input, whether it is still there."""
+    if keep_unused:
+        return jaxpr, [True] * len(jaxpr.inputs)
+    return prune(jaxpr, [True] * len(jaxpr.outputs))
+
+
+def interpret(jaxpr: Jaxpr, values: Sequence[Any]) -> list[Array]:
+    """Run a program with NumPy, operation by operation."""
+    with using(EVAL):
+        outs = evaluate(jaxpr, [as_value(x) for x in values])
+        return [as_value(y) for y in outs]
+
+
+def run_jaxpr(jaxpr: Jaxpr, values: Sequence[Any], primitive: Primitive) -> list[Array]:
+    """Run a program on arrays, NumPy values or Python scalars, compiled once.
+
+    Args:
+        jaxpr: the program.
+        values: one an input.
+        primitive: the operation to name in errors.
+    """
+    if config.call_path == "fast" and not config.disable_jit:
+        call = jaxpr.cache.get("call")
+        if call is None:
+            call = jaxpr.cache["call"] = _repeating_call(jaxpr, primitive)
+        return call(*values)
+    return run_once(jaxpr, values, primitive)
+
+
+def run_once(jaxpr: Jaxpr, values: Sequence[Any], primitive: Primitive) -> list[Array]:
+    """Run a program through Python, compiled unless that is switched off."""
+    if config.call_path == "numpy" or config.disable_jit:
+        return interpret(jaxpr, values)
+    outs = compile_jaxpr(jaxpr)(values, primitive)
+    if config.debug_nans:
+        refuse_nans(jaxpr, values, outs)
+    return outs
+
+
+def _repeating_call(jaxpr: Jaxpr, primitive: Primitive) -> Callable[..., list[Array]]:
+    """Give a callable for the program that goes through C++ where it can."""
+
+    def through_python(*values: Any) -> list[Array]:
+        return run_once(jaxpr, values, primitive)
+
+    here = backend()
+    if not here.fast_path_works():
+        return through_python
+
+    def miss(args: Any, _: Any) -> tuple[Any, FastCall | None]:
+        return run_once(jaxpr, args, primitive), fast_call(jaxpr)
+
+    return here.dispatcher(jaxpr.name, through_python, miss)
+
+
+def fast_call(jaxpr: Jaxpr) -> FastCall | None:
+    """Describe a call with a flat list of results to the C++ path, if it can be."""
+    if config.call_path != "fast" or config.disable_jit or config.debug_nans:
+        return None
+    compiled = compile_jaxpr(jaxpr)
+    if not compiled.repeatable:
+        return None
+    out_tree = backend().result_tree(numbered_arrays(jaxpr.out_avals))
+    return FastCall(compiled.executable, (), compiled.kept, out_tree)
+
+
+def numbered_arrays(avals: Sequence[Aval]) -> list[Array]:
+    """Give an array for each result that holds its number, for `result_tree`."""
+    return [Array(a.weak or None, (i,)) for i, a in enumerate(avals)]
+
+
+# -- nans ------------------------------------------------------------------------------
+
+
+def holds_nan(x: Any) -> bool:
+    """Whether an array is of floating-point or complex dtype and has a nan."""
+    return dtypes.is_inexact(x.dtype) and bool(np.isnan(x.fetch()).any())
+
+
+def refuse_nans(jaxpr: Jaxpr, values: Sequence[Any], outs: Sequence[Array]) -> None:
+    """Raise if a result has a nan, naming the operation that made the first one.
+
+    Raises:
+        NanError: says which operation, and on which of the user's lines.
+    """
+    if not any(map(holds_nan, outs)):
+        return
+    find_nan(jaxpr, [as_value(x) for x in values])
+    raise NanError(
+        f"the compiled {jaxpr.name} gave a nan, which does not appear when it runs "
+        "operation by operation.",
+        mend="Look for inf - inf, 0 * inf or overflow near the limits of the dtype.",
+    )
+
+
+def find_nan(jaxpr: Jaxpr, values: Sequence[Value]) -> None:
+    """Run a program operation by operation, and raise where the first nan appears.
+
+    Raises:
+        NanError: says which operation, and on which of the user's lines.
+    """
+    env: dict[Any, Value] = dict(zip(jaxpr.inputs, values, strict=True))
+    for eqn in jaxpr.eqns:
+        operands = [env[x] if x in env else x.value for x in eqn.inputs]  # type: ignore[union-attr]
+        out = EVAL.apply(eqn.primitive, tuple(operands))
+        outs = out if eqn.primitive.multiple else [out]
+        if any(map(holds_nan, outs)):
+            inner = getattr(eqn.primitive, "jaxpr", None)
+            if isinstance(inner, Jaxpr) and len(inner.inputs) == len(operands):
+                find_nan(inner, [as_value(x) for x in operands])
+            types = ", ".join(str(aval_of(x)) for x in operands)
+            raise NanError(
+                f"operation {eqn.primitive.name} gave a nan from ({types}) in "
+                f"{jaxpr.name}.",
+                where=f"Applied at {eqn.origin}." if eqn.origin else "",
+                mend="Keep its operands inside its domain, with jnp.where on the "
+                "operands before it.",
+            )
+        env.update(zip(eqn.outputs, outs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, dataclass_transform
 
 import numpy as np
 
@@ -18,7 +18,13 @@ from pullback.core.zero import Unknown, Zero, is_zero
 from pullback.dtypes import Dtype
 from pullback.errors import ShapeError
 
-frozen = dataclass(frozen=True, slots=True)
+_Class = TypeVar("_Class")
+
+
+@dataclass_transform(frozen_default=True)
+def frozen(cls: type[_Class]) -> type[_Class]:
+    """Make a class a frozen dataclass with slots, as every operation is."""
+    return dataclass(frozen=True, slots=True)(cls)
 
 
 def linear_jvp(

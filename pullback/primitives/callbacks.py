@@ -22,7 +22,12 @@ from pullback.errors import (
     ShapeError,
     TreeError,
 )
-from pullback.primitives.structural import broadcast_new_axis, expand_axes, frozen, move_axis
+from pullback.primitives.structural import (
+    broadcast_new_axis,
+    expand_axes,
+    frozen,
+    move_axis,
+)
 
 _METHODS = (
     "sequential",
@@ -172,8 +177,8 @@ def emit_callback(
     ctx.callbacks.append(lambda *arrays: tuple(function(*arrays)))
     target = "gpu" if ctx.platform == "cuda" else "cpu"
     attributes = (
-        f'api_version = 4 : i32, backend_config = {{index = {index} : ui64}}, '
-        f"call_target_name = \"xla_ffi_python_{target}_callback\", "
+        f"api_version = 4 : i32, backend_config = {{index = {index} : ui64}}, "
+        f'call_target_name = "xla_ffi_python_{target}_callback", '
         f"has_side_effect = {'true' if effect else 'false'}, "
         f"operand_layouts = {layout([x.aval for x in operands])}, "
         f"result_layouts = {layout(outs)}"
@@ -224,14 +229,12 @@ class PureCallback(Primitive):
         method = self.vmap_method
         if method is None:
             raise BatchError(
-                f"vmap of {self.name}({self.function.name}) needs to know how to map it.",
+                f"vmap of {self.name} needs to know how to map {self.function.name}.",
                 where=called_at(),
                 mend="Give vmap_method='sequential' to call it for each element, or "
                 "'expand_dims' or 'broadcast_all' if it takes a leading axis.",
             )
-        moved = [
-            x if d is None else move_axis(x, d, 0) for x, d in zip(operands, dims)
-        ]
+        moved = [x if d is None else move_axis(x, d, 0) for x, d in zip(operands, dims)]
         outs = tuple(Aval((size, *a.shape), a.dtype) for a in self.outs)
         function = self.function
         if method.startswith("sequential"):
@@ -329,6 +332,7 @@ def _results(
     kwargs: dict[str, Any],
 ) -> Any:
     """Apply a callback operation to trees."""
+    leaves: list[Any]
     leaves, in_tree = tree.flatten((args, kwargs))
     wanted, out_tree = tree.flatten(declared)
     outs = tuple(
@@ -390,6 +394,7 @@ def debug_callback(
         ordered: accepted for the ecosystem's sake; calls keep the program's order.
         kwargs: more trees of arrays.
     """
+    leaves: list[Any]
     leaves, in_tree = tree.flatten((args, kwargs))
     function = HostFunction(f, in_tree, None)
     values = [as_value(x, f"an argument of {function.name}") for x in leaves]

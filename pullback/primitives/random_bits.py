@@ -162,7 +162,9 @@ def emit_pairs(ctx: Any, x0: Any, x1: Any) -> Any:
     one = Aval((*shape, 1), dtypes.uint32)
     parts = [ctx.emit("stablehlo.reshape", [x], one) for x in (x0, x1)]
     out = Aval((*shape, 2), dtypes.uint32)
-    return ctx.emit("stablehlo.concatenate", parts, out, f"dimension = {len(shape)} : i64")
+    return ctx.emit(
+        "stablehlo.concatenate", parts, out, f"dimension = {len(shape)} : i64"
+    )
 
 
 # -- operations ------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def no_partial(function: str, argument: str) -> Callable[..., NoReturn]:
             f"{function} has no derivative with respect to {argument}: no closed form "
             "is known.",
             where=called_at(),
-            mend="Use stop_gradient on that argument, or a custom_jvp rule of your own.",
+            mend="Use stop_gradient on that argument, or write a custom_jvp rule.",
         )
 
     return refuse
@@ -110,35 +110,35 @@ def gaussian(x: Value) -> Value:
     return exp(neg(mul(x, x)))
 
 
-erf = Elementwise(
+erf: Elementwise = Elementwise(
     "erf", by_scipy("erf"), by_chlo("erf"), "f",
     [lambda t, ans, x: mul(t, mul(gaussian(x), _ROOT))],
 )
-erfc = Elementwise(
+erfc: Elementwise = Elementwise(
     "erfc", by_scipy("erfc"), by_chlo("erfc"), "f",
     [lambda t, ans, x: mul(t, mul(gaussian(x), -_ROOT))],
 )
-erf_inv = Elementwise(
+erf_inv: Elementwise = Elementwise(
     "erf_inv", by_scipy("erfinv"), by_chlo("erf_inv"), "f",
     [lambda t, ans, x: mul(t, mul(exp(mul(ans, ans)), 1 / _ROOT))],
 )
 
 # -- gamma and zeta functions ----------------------------------------------------------
 
-lgamma = Elementwise(
+lgamma: Elementwise = Elementwise(
     "lgamma", by_scipy("gammaln"), by_chlo("lgamma"), "f",
     [lambda t, ans, x: mul(t, digamma(x))],
 )
-digamma = Elementwise(
+digamma: Elementwise = Elementwise(
     "digamma", by_scipy("psi"), by_chlo("digamma"), "f",
     [lambda t, ans, x: mul(t, polygamma(1.0, x))],
 )
-polygamma = Elementwise(
+polygamma: Elementwise = Elementwise(
     "polygamma", by_scipy("polygamma"), by_chlo("polygamma"), "f",
     [no_partial("polygamma", "its order"),
      lambda t, ans, n, x: mul(t, polygamma(add(n, 1.0), x))],
 )
-zeta = Elementwise(
+zeta: Elementwise = Elementwise(
     "zeta", by_scipy("zeta"), by_chlo("zeta"), "f",
     [no_partial("zeta", "its first argument"),
      lambda t, ans, s, q: mul(t, mul(neg(s), zeta(add(s, 1.0), q)))],
@@ -201,12 +201,12 @@ def bessel_i1e_slope(ans: Value, x: Value) -> Value:
     return select(flat, 0.5, away)
 
 
-bessel_i0e = Elementwise(
+bessel_i0e: Elementwise = Elementwise(
     "bessel_i0e", by_scipy("i0e"),
     lambda ctx, out, x: lower_as(ctx, bessel_i0e_series, x), "f",
     [lambda t, ans, x: mul(t, sub(bessel_i1e(x), mul(sign(x), ans)))],
 )
-bessel_i1e = Elementwise(
+bessel_i1e: Elementwise = Elementwise(
     "bessel_i1e", by_scipy("i1e"), by_chlo("bessel_i1e"), "f",
     [lambda t, ans, x: mul(t, bessel_i1e_slope(ans, x))],
 )
@@ -255,22 +255,22 @@ def igamma_slope(a: Any, x: Any) -> Any:
     return np.asarray(np.where(inside, total, limit)).astype(dtype)
 
 
-igamma = Elementwise(
+igamma: Elementwise = Elementwise(
     "igamma", by_scipy("gammainc"), by_callback(by_scipy("gammainc")), "f",
     [lambda t, ans, a, x: mul(t, igamma_grad_a(a, x)),
      lambda t, ans, a, x: mul(t, gamma_density(a, x))],
 )
-igammac = Elementwise(
+igammac: Elementwise = Elementwise(
     "igammac", by_scipy("gammaincc"), by_callback(by_scipy("gammaincc")), "f",
     [lambda t, ans, a, x: neg(mul(t, igamma_grad_a(a, x))),
      lambda t, ans, a, x: neg(mul(t, gamma_density(a, x)))],
 )
-igamma_grad_a = Elementwise(
+igamma_grad_a: Elementwise = Elementwise(
     "igamma_grad_a", igamma_slope, by_callback(igamma_slope), "f",
     [no_partial("igamma_grad_a", "its first argument"),
      lambda t, ans, a, x: mul(t, mul(gamma_density(a, x), sub(log(x), digamma(a))))],
 )
-betainc = Elementwise(
+betainc: Elementwise = Elementwise(
     "betainc", by_scipy("betainc"), by_callback(by_scipy("betainc")), "f",
     [no_partial("betainc", "its first argument"),
      no_partial("betainc", "its second argument"),

@@ -1,0 +1,448 @@
+"""Matrix factorizations with orthogonal factors and eigenvalues: QR, SVD, Eigh, Eig.
+
+Derivatives are those of Giles (2008), sections 3.1 and 3.2, in the forms named at each.
+Where eigenvalues or singular values coincide, the derivative of single vectors does not
+exist; their mixing is taken as zero, which leaves derivatives of functions of the
+matrix that do not depend on the choice of vectors correct to first order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.core.aval import Aval
+from pullback.core.origin import called_at
+from pullback.core.trace import Value
+from pullback.core.zero import Zero, is_zero
+from pullback.errors import MissingDerivative
+from pullback.primitives.contraction import matmul
+from pullback.primitives.creation import broadcasted_iota
+from pullback.primitives.lapack import Matrix, check_matrix, emit_lapack, over_batch
+from pullback.primitives.linalg import (
+    MatrixOperation,
+    adjoint,
+    as_column,
+    as_row,
+    diagonal,
+    on_diagonal,
+    resize,
+    solve,
+    triangle,
+    triangular_solve,
+    unless_failed,
+)
+from pullback.primitives.recipes import lower_as
+from pullback.primitives.reduction import argmax
+from pullback.primitives.shaping import slice_in_dim
+from pullback.primitives.structural import frozen, reduce_sum
+from pullback.primitives.table import (
+    abs,
+    add,
+    conj,
+    convert,
+    div,
+    eq,
+    imag,
+    make_complex,
+    mul,
+    real,
+    select,
+    stop_gradient,
+    sub,
+)
+
+
+def real_part(x: Value) -> Value:
+    """Give the real part; real numbers are their own."""
+    return real(x) if dtypes.is_complex(x.dtype) else x
+
+
+def like_matrix(x: Value, a: Value) -> Value:
+    """Give real numbers in the dtype of a matrix."""
+    return convert(x, a.dtype)
+
+
+def inverse_or_zero(x: Value) -> Value:
+    """Give 1/x, and 0 at 0."""
+    flat = eq(x, 0.0)
+    return select(flat, 0.0, div(1.0, select(flat, 1.0, x)))
+
+
+def gaps(w: Value) -> Value:
+    """Give the matrix 1 / (w_j - w_i), and 0 where they coincide."""
+    return inverse_or_zero(sub(as_row(w), as_column(w)))
+
+
+def or_nan(operation: Any, factor: Callable[..., Any], a: Any) -> Any:
+    """Factor matrices at once, giving nan for each for which NumPy raises."""
+
+    def one(a: Any) -> tuple[Any, ...]:
+        try:
+            return tuple(factor(a))
+        except np.linalg.LinAlgError:
+            outs = operation.abstract(Aval(a.shape, a.dtype))
+            return tuple(np.full(o.shape, np.nan, o.dtype) for o in outs)
+
+    try:
+        return factor(a)
+    except np.linalg.LinAlgError:
+        return over_batch(one, a)
+
+
+# -- QR --------------------------------------------------------------------------------
+
+
+@frozen
+class Qr(MatrixOperation):
+    """A = Q R, Q with orthonormal columns, R upper triangular.
+
+    Q is [m, min(m, n)], or [m, m] if `full_matrices`.
+    """
+
+    full_matrices: bool
+
+    multiple = True
+
+    def abstract(self, a: Aval) -> list[Aval]:
+        check_matrix("qr", a)
+        *batch, rows, columns = a.shape
+        inner = rows if self.full_matrices else min(rows, columns)
+        return [
+            Aval((*batch, rows, inner), a.dtype),
+            Aval((*batch, inner, columns), a.dtype),
+        ]
+
+    def eager(self, a: Any) -> Any:
+        return np.linalg.qr(a, "complete" if self.full_matrices else "reduced")
+
+    def lower(self, ctx: Any, a: Any) -> Any:
+        q_aval, _ = self.abstract(a.aval)
+        *batch, rows, columns = a.aval.shape
+        tau = Aval((*batch, min(rows, columns)), a.aval.dtype)
+        packed, tau = emit_lapack(ctx, "geqrf", [a], [Matrix(a.aval), tau], [(0, 0)])
+        inner = q_aval.shape[-1]
+        reflectors = lower_as(ctx, lambda x: resize(x, rows, inner), packed)
+        routine = "ungqr" if dtypes.is_complex(a.aval.dtype) else "orgqr"
+        (q,) = emit_lapack(ctx, routine, [reflectors, tau], [Matrix(q_aval)], [(0, 0)])
+        r = lower_as(ctx, lambda x: triangle(resize(x, inner, columns), False), packed)
+        return [q, r]
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        (a,), (t,) = primals, tangents
+        rows, columns = a.shape[-2:]
+        q, r = self(a)
+        if is_zero(t):
+            return [q, r], [Zero(like=q), Zero(like=r)]
+        if self.full_matrices and rows > columns:
+            raise MissingDerivative(
+                f"qr of a matrix {a.aval} with full_matrices has no derivative: the "
+                "columns of Q beyond the matrix's are not determined by it.",
+                where=called_at(),
+                mend="Use mode='reduced'.",
+            )
+        # Walter and Lehmann, On higher-order derivatives of QR decomposition of real
+        # matrices (2012). A wide matrix has the Q of its leading columns.
+        short = min(rows, columns)
+        axis = len(a.shape) - 1
+        first = slice_in_dim(r, 0, short, axis)
+        change = triangular_solve(first, slice_in_dim(t, 0, short, axis))
+        inner = matmul(adjoint(q), change)
+        below = triangle(inner, True, 1)
+        turn = sub(below, adjoint(below))
+        if dtypes.is_complex(a.dtype):
+            turn = add(turn, select(on_diagonal(short, short), phase(inner), 0.0))
+        q_dot = add(matmul(q, sub(turn, inner)), change)
+        r_dot = sub(matmul(adjoint(q), t), matmul(turn, r))
+        return [q, r], [q_dot, triangle(r_dot, False)]
+
+
+def phase(x: Value) -> Value:
+    """Give i times the imaginary part."""
+    return sub(x, convert(real(x), x.dtype))
+
+
+def qr(a: Value, full_matrices: bool = False) -> tuple[Value, Value]:
+    """Factor `a` into Q and R."""
+    q, r = Qr(full_matrices)(a)
+    return q, r
+
+
+# -- Hermitian eigenvalues -------------------------------------------------------------
+
+
+@frozen
+class Eigh(MatrixOperation):
+    """Eigenvalues, ascending, and eigenvectors of Hermitian matrices; reads a triangle.
+
+    Without `vectors` it gives the eigenvalues only.
+    """
+
+    lower_a: bool = True
+    vectors: bool = True
+
+    multiple = True
+
+    def abstract(self, a: Aval) -> list[Aval]:
+        check_matrix("eigh", a, square=True)
+        w = Aval(a.shape[:-1], dtypes.real_dtype(a.dtype))
+        return [w, a.strong()] if self.vectors else [w]
+
+    def eager(self, a: Any) -> Any:
+        return or_nan(self, self.numpy, a)
+
+    def numpy(self, a: Any) -> tuple[Any, ...]:
+        """Call NumPy, which raises where it does not converge."""
+        triangle: Any = "L" if self.lower_a else "U"
+        if self.vectors:
+            return tuple(np.linalg.eigh(a, triangle))
+        return (np.linalg.eigvalsh(a, triangle),)
+
+    def lower(self, ctx: Any, a: Any) -> Any:
+        w = Aval(a.aval.shape[:-1], dtypes.real_dtype(a.aval.dtype))
+        info = Aval(a.aval.shape[:-2], dtypes.int32)
+        routine = "heevd" if dtypes.is_complex(a.aval.dtype) else "syevd"
+        v, w, info = emit_lapack(
+            ctx,
+            routine,
+            [a],
+            [Matrix(a.aval), w, info],
+            [(0, 0)],
+            mode="V" if self.vectors else "N",
+            uplo="L" if self.lower_a else "U",
+        )
+        found = [w, v] if self.vectors else [w]
+        return [lower_as(ctx, lambda x, i: unless_failed(i, x), x, info) for x in found]
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        (a,), (t,) = primals, tangents
+        if is_zero(t):
+            out = self(a)
+            return out, [Zero(like=x) for x in out]
+        w, v = Eigh(self.lower_a)(a)
+        inner = matmul(matmul(adjoint(v), t), v)
+        w_dot = real_part(diagonal(inner))
+        if not self.vectors:
+            return [w], [w_dot]
+        v_dot = matmul(v, mul(like_matrix(gaps(w), a), inner))
+        return [w, v], [w_dot, v_dot]
+
+
+def eigh(a: Value, lower: bool = True) -> tuple[Value, Value]:
+    """Give ascending eigenvalues and the eigenvectors of Hermitian `a`."""
+    w, v = Eigh(lower)(a)
+    return w, v
+
+
+def eigvalsh(a: Value, lower: bool = True) -> Value:
+    """Give the ascending eigenvalues of Hermitian `a`."""
+    return Eigh(lower, False)(a)[0]
+
+
+# -- singular values -------------------------------------------------------------------
+
+
+@frozen
+class Svd(MatrixOperation):
+    """A = U diag(s) V^H with descending s: gives U, s, V^H, or s only if not `vectors`.
+
+    U and V^H are square if `full_matrices`, else they have min(m, n) vectors.
+    """
+
+    full_matrices: bool = False
+    vectors: bool = True
+
+    multiple = True
+
+    def abstract(self, a: Aval) -> list[Aval]:
+        check_matrix("svd", a)
+        *batch, rows, columns = a.shape
+        short = min(rows, columns)
+        s = Aval((*batch, short), dtypes.real_dtype(a.dtype))
+        if not self.vectors:
+            return [s]
+        left, right = (rows, columns) if self.full_matrices else (short, short)
+        return [
+            Aval((*batch, rows, left), a.dtype),
+            s,
+            Aval((*batch, right, columns), a.dtype),
+        ]
+
+    def eager(self, a: Any) -> Any:
+        return or_nan(self, self.numpy, a)
+
+    def numpy(self, a: Any) -> tuple[Any, ...]:
+        """Call NumPy, which raises where it does not converge."""
+        if self.vectors:
+            return tuple(np.linalg.svd(a, self.full_matrices))
+        return (np.linalg.svd(a, compute_uv=False),)
+
+    def lower(self, ctx: Any, a: Any) -> Any:
+        u, s, vh = Svd(self.full_matrices).abstract(a.aval)
+        info = Aval(a.aval.shape[:-2], dtypes.int32)
+        mode = "N" if not self.vectors else "A" if self.full_matrices else "S"
+        outs: list[Any] = [Matrix(a.aval), s, Matrix(u), Matrix(vh), info]
+        _, s, u, vh, info = emit_lapack(ctx, "gesdd", [a], outs, [(0, 0)], mode=mode)
+        found = [u, s, vh] if self.vectors else [s]
+        return [lower_as(ctx, lambda x, i: unless_failed(i, x), x, info) for x in found]
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        (a,), (t,) = primals, tangents
+        if is_zero(t):
+            out = self(a)
+            return out, [Zero(like=x) for x in out]
+        rows, columns = a.shape[-2:]
+        if self.vectors and self.full_matrices and rows != columns:
+            raise MissingDerivative(
+                f"svd of a matrix {a.aval} with full_matrices has no derivative: the "
+                "vectors beyond the singular values are not determined by it.",
+                where=called_at(),
+                mend="Use full_matrices=False.",
+            )
+        u, s, vh = Svd()(a)
+        inner = matmul(matmul(adjoint(u), t), adjoint(vh))
+        s_dot = real_part(diagonal(inner))
+        if not self.vectors:
+            return [s], [s_dot]
+        u_dot, vh_dot = svd_vector_tangents(a, t, (u, s, vh), inner)
+        return [u, s, vh], [u_dot, s_dot, vh_dot]
+
+
+def svd_vector_tangents(a: Value, t: Value, factors: Any, inner: Value) -> Any:
+    """Give the tangents of U and V^H (Townsend, Differentiating the SVD, 2016).
+
+    Args:
+        a: the matrix.
+        t: its tangent dA.
+        factors: U, s, V^H.
+        inner: U^H dA V.
+    """
+    u, s, vh = factors
+    rows, columns = a.shape[-2:]
+    across = like_matrix(
+        inverse_or_zero(
+            mul(sub(as_row(s), as_column(s)), add(as_row(s), as_column(s)))
+        ),
+        a,
+    )
+    s_row, s_column = like_matrix(as_row(s), a), like_matrix(as_column(s), a)
+    s_inverse = like_matrix(as_row(inverse_or_zero(s)), a)
+    right, left = mul(inner, s_row), mul(s_column, inner)
+    u_turn = mul(across, add(right, adjoint(right)))
+    v_turn = mul(across, add(left, adjoint(left)))
+    if dtypes.is_complex(a.dtype):
+        # The phases of a pair of vectors are tied: half of the turn to U's.
+        n = s.shape[-1]
+        skew = mul(sub(inner, adjoint(inner)), 0.5)
+        turn = mul(select(on_diagonal(n, n), skew, 0.0), s_inverse)
+        u_turn = add(u_turn, turn)
+    u_dot, v = matmul(u, u_turn), adjoint(vh)
+    v_dot = matmul(v, v_turn)
+    if rows > columns:
+        rest = sub(matmul(t, v), matmul(u, inner))
+        u_dot = add(u_dot, mul(rest, s_inverse))
+    elif columns > rows:
+        rest = sub(matmul(adjoint(t), u), matmul(v, adjoint(inner)))
+        v_dot = add(v_dot, mul(rest, s_inverse))
+    return u_dot, adjoint(v_dot)
+
+
+def svd(a: Value, full_matrices: bool = False) -> tuple[Value, Value, Value]:
+    """Give U, the descending singular values, and V^H."""
+    u, s, vh = Svd(full_matrices)(a)
+    return u, s, vh
+
+
+def svdvals(a: Value) -> Value:
+    """Give the singular values, descending."""
+    return Svd(False, False)(a)[0]
+
+
+# -- eigenvalues of any square matrix --------------------------------------------------
+
+
+@frozen
+class Eig(MatrixOperation):
+    """Complex eigenvalues, in no order, and right eigenvectors of length one.
+
+    The largest entry of a vector is real. Without `vectors` it gives the eigenvalues.
+    """
+
+    vectors: bool = True
+
+    multiple = True
+
+    def abstract(self, a: Aval) -> list[Aval]:
+        check_matrix("eig", a, square=True)
+        dtype = dtypes.complex_dtype(a.dtype)
+        w = Aval(a.shape[:-1], dtype)
+        return [w, Aval(a.shape, dtype)] if self.vectors else [w]
+
+    def eager(self, a: Any) -> Any:
+        dtype = dtypes.complex_dtype(a.dtype)
+        if not np.all(np.isfinite(a)):
+            return [np.full(o.shape, np.nan, dtype) for o in self.abstract(a)]
+        found = np.linalg.eig(a) if self.vectors else [np.linalg.eigvals(a)]
+        return [x.astype(dtype) for x in found]
+
+    def lower(self, ctx: Any, a: Any) -> Any:
+        is_complex = dtypes.is_complex(a.aval.dtype)
+        dtype = dtypes.complex_dtype(a.aval.dtype)
+        w, v = Eig().abstract(a.aval)
+        info = Aval(a.aval.shape[:-2], dtypes.int32)
+        parts: list[Any] = [w] if is_complex else [Aval(w.shape, a.aval.dtype)] * 2
+        outs: list[Any] = [*parts, Matrix(v), Matrix(v), info]
+        *parts, _, v, info = emit_lapack(
+            ctx,
+            "geev",
+            [a],
+            outs,
+            compute_left="N",
+            compute_right="V" if self.vectors else "N",
+        )
+        w = parts[0] if is_complex else lower_as(ctx, make_complex, *parts)
+        assert w.aval.dtype == dtype, "geev gives complex eigenvalues"
+        found = [w, v] if self.vectors else [w]
+        return [lower_as(ctx, lambda x, i: unless_failed(i, x), x, info) for x in found]
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        (a,), (t,) = primals, tangents
+        if is_zero(t):
+            out = self(a)
+            return out, [Zero(like=x) for x in out]
+        w, v = Eig()(a)
+        inner = solve(v, matmul(convert(t, v.dtype), v))
+        w_dot = diagonal(inner)
+        if not self.vectors:
+            return [w], [w_dot]
+        free = matmul(v, mul(gaps(w), inner))
+        return [w, v], [w_dot, keep_normal(v, free)]
+
+
+def keep_normal(v: Value, v_dot: Value) -> Value:
+    """Add multiples of the vectors so that lengths and real entries stay."""
+    rank = len(v.shape)
+    rows = (rank - 2,)
+    growth = real(reduce_sum(mul(conj(v), v_dot), rows))
+    v_dot = sub(v_dot, mul(v, convert(as_row(growth), v.dtype)))
+    size = abs(stop_gradient(v))
+    place = as_row(argmax(size, rank - 2, np.dtype(np.int32)))
+    largest = eq(broadcasted_iota(np.int32, v.shape, rank - 2), place)
+    entry = real(reduce_sum(select(largest, v, 0.0), rows))
+    drift = imag(reduce_sum(select(largest, v_dot, 0.0), rows))
+    turn = div(drift, entry)
+    return sub(v_dot, mul(v, as_row(make_complex(mul(turn, 0.0), turn))))
+
+
+def eig(a: Value) -> tuple[Value, Value]:
+    """Give eigenvalues and right eigenvectors."""
+    w, v = Eig()(a)
+    return w, v
+
+
+def eigvals(a: Value) -> Value:
+    """Give the eigenvalues."""
+    return Eig(False)(a)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pullback import dtypes
@@ -57,6 +58,24 @@ class SymbolicZero(Zero):
     def dtype(self) -> Any:
         """The dtype of the zero."""
         return self.aval.dtype
+
+
+class Forbidden:
+    """A tangent that must not be asked for: using it raises an error made late.
+
+    It stands for the derivative with respect to a value that a custom rule does not
+    speak of; code that never needs that derivative is not disturbed.
+
+    Args:
+        aval: the type of the tangent.
+        error: makes the error.
+    """
+
+    __slots__ = ("aval", "error")
+
+    def __init__(self, aval: Aval, error: Callable[[], Exception]) -> None:
+        self.aval = aval
+        self.error = error
 
 
 class Unknown:

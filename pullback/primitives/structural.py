@@ -12,9 +12,9 @@ import numpy as np
 from pullback import dtypes
 from pullback.core.array import SCALARS, Array, from_host
 from pullback.core.aval import Aval, Shape
-from pullback.core.primitive import Dim, Primitive
+from pullback.core.primitive import Primitive
 from pullback.core.trace import Value, aval_of, current_trace
-from pullback.core.zero import Unknown, Zero, is_zero
+from pullback.core.zero import Forbidden, Zero, is_zero
 from pullback.dtypes import Dtype
 from pullback.errors import ShapeError
 
@@ -137,12 +137,47 @@ def instantiate(tangent: Any) -> Value:
 
     A trace that records linear programs makes a zero it can still recognise.
     """
+    if isinstance(tangent, Forbidden):
+        raise tangent.error()
     if not is_zero(tangent):
         return tangent
     make = getattr(current_trace(), "zero_tracer", None)
     if make is not None and tangent.aval.dtype != dtypes.float0:
         return make(tangent.aval)
     return zeros_of(tangent.aval)
+
+
+@frozen
+class Forbid(Primitive):
+    """A tangent that must not be asked for, as a step of a linear program.
+
+    `holder` is a `Forbidden`, compared by identity.
+    """
+
+    holder: Any
+
+    linear = ((0,),)
+
+    def parameters(self) -> dict[str, Any]:
+        return {}
+
+    def abstract(self) -> Aval:
+        return self.holder.aval  # type: ignore[no-any-return]
+
+    def eager(self) -> Any:
+        raise self.holder.error()
+
+    def lower(self, ctx: Any) -> Any:
+        raise self.holder.error()
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        raise self.holder.error()
+
+    def transpose(self, ct: Any) -> Any:
+        raise self.holder.error()
+
+    def batch(self, size: int, operands: Any, dims: Any) -> Any:
+        raise self.holder.error()
 
 
 @frozen

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pullback import dtypes
 from pullback.core.jaxpr import Jaxpr, evaluate
 from pullback.core.primitive import Primitive
 from pullback.core.trace import Trace, Tracer, Value, aval_of, current_trace, using
-from pullback.core.zero import Zero, is_zero
+from pullback.core.zero import Forbidden, Zero, is_zero
 from pullback.primitives.structural import instantiate
 from pullback.transforms.stage import stage_flat
 
@@ -49,21 +50,35 @@ class JVPTrace(Trace):
         primals: list[Value] = []
         tangents: list[Any] = []
         live = False
+        forbidden: Forbidden | None = None
         for x in operands:
             if type(x) is JVPTracer and x.trace is self:
                 primals.append(x.primal)
                 tangents.append(x.tangent)
                 live = live or not is_zero(x.tangent)
+                if type(x.tangent) is Forbidden:
+                    forbidden = x.tangent
             else:
                 primals.append(x)
                 tangents.append(Zero(like=x))
         if not live:
             return self.parent.apply(primitive, tuple(primals))
+        if forbidden is not None:
+            return self.spread(self.parent.apply(primitive, tuple(primals)), forbidden)
         with using(self.parent):
             out, out_dot = primitive.jvp(primals, tangents)
         if primitive.multiple:
             return [self.pair(y, t) for y, t in zip(out, out_dot)]
         return self.pair(out, out_dot)
+
+    def spread(self, out: Any, forbidden: Forbidden) -> Any:
+        """Give results whose tangents are forbidden too, where they have tangents."""
+        if isinstance(out, list):
+            return [self.spread(y, forbidden) for y in out]
+        aval = aval_of(out).tangent()
+        if aval.dtype == dtypes.float0:
+            return out
+        return JVPTracer(self, out, Forbidden(aval, forbidden.error))
 
     def pair(self, primal: Value, tangent: Any) -> Value:
         """Make a tracer, or give the primal alone if its tangent is zero."""

@@ -20,9 +20,14 @@ from pullback.core.trace import (
     current_trace,
     using,
 )
-from pullback.core.zero import Unknown, Zero, is_zero
+from pullback.core.zero import Forbidden, Unknown, Zero, is_zero
 from pullback.errors import LinearityError
-from pullback.primitives.structural import instantiate, is_known_zero, zero_operation
+from pullback.primitives.structural import (
+    Forbid,
+    instantiate,
+    is_known_zero,
+    zero_operation,
+)
 from pullback.transforms.stage import StageTrace
 
 
@@ -210,6 +215,10 @@ class LinearizeTrace(Trace):
 
     def pair(self, primal: Value, tangent: Any) -> Value:
         """Make a tracer, or give the primal alone if its tangent is zero."""
+        if type(tangent) is Forbidden:
+            tracer = LinearTracer(self.linear, tangent.aval)
+            self.linear.steps.append(Step(Forbid(tangent), (), tracer))
+            return LinearizeTracer(self, primal, tracer)
         if type(tangent) is not LinearTracer or tangent.zero:
             if not is_zero(tangent) and type(tangent) is not LinearTracer:
                 if not is_known_zero(tangent):

@@ -16,7 +16,7 @@ from pullback.core.zero import Zero, is_zero
 from pullback.errors import GradError, TreeError
 from pullback.primitives.structural import instantiate
 from pullback.transforms.jvp import jvp_flat
-from pullback.transforms.linearize import LinearProgram, linearize_flat
+from pullback.transforms.linearize import LinearProgram, linearize_flat, needed_steps
 from pullback.transforms.tangents import fit_tangent, flatten_like
 from pullback.transforms.transpose import backward
 
@@ -202,6 +202,7 @@ def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> An
     check_callable(f, "linearize")
     flat, outs, program, args = start(f, primals, has_aux, "linearize")
     outs, aux = flat.split(outs)
+    program.steps[:] = needed_steps(program.steps, program.outputs)
     avals = [aval_of(as_value(x)) for x in tree.leaves(args)]
     paths = tree.path_strings(args)
 

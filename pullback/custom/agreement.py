@@ -1,0 +1,281 @@
+"""What a rule gives, held against its function; None becomes zero here.
+
+The one place that compares the output of a custom rule with the function it belongs to,
+in tree, shape and dtype, and that says what is wrong and how to mend it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from pullback import dtypes, tree
+from pullback.core.aval import Aval
+from pullback.core.calling import as_value, is_arraylike
+from pullback.core.closure import Closure
+from pullback.core.origin import name_of
+from pullback.core.trace import Value, aval_of
+from pullback.core.zero import Zero, is_zero
+from pullback.custom.rule import describe_rule, rule_place
+from pullback.errors import (
+    MissingCustomRule,
+    RuleArityError,
+    RuleError,
+    RuleShapeError,
+    RuleTreeError,
+)
+from pullback.transforms.tangents import aval_text, fit_tangent, flatten_like
+
+_PAIR_FORMS = {
+    "custom_jvp": "return primal_out, tangent_out",
+    "custom_vjp fwd": "return f(*args), residuals",
+    "custom_vjp bwd": "return cotangents, logs",
+    "custom_vmap": "return out, out_batched",
+}
+
+
+def pair_of(out: Any, kind: str, rule: Callable[..., Any], fun: Any) -> tuple[Any, Any]:
+    """Take a rule's output apart into two.
+
+    Raises:
+        RuleArityError: it is no pair.
+    """
+    if isinstance(out, (tuple, list)) and len(out) == 2:
+        return out[0], out[1]
+    given = f"{len(out)} values" if isinstance(out, (tuple, list)) else (
+        "None" if out is None else f"a {type(out).__name__}"
+    )
+    raise RuleArityError(
+        f"{describe_rule(kind, rule)} of {name_of(fun)} returned {given}, not a pair.",
+        where=rule_place(rule),
+        mend=f"Write `{_PAIR_FORMS[kind]}`.",
+    )
+
+
+def output_leaves(
+    out: Any, who: str, rule: Callable[..., Any]
+) -> tuple[list[Value], tree.TreeDef]:
+    """Flatten an output to values.
+
+    Raises:
+        RuleError: a leaf is no array.
+    """
+    leaves, treedef = tree.flatten(out)
+    for i, leaf in enumerate(leaves):
+        if not is_arraylike(leaf):
+            path = tree.path_strings(out)[i]
+            raise RuleError(
+                f"the output of {who}{path and ' at ' + path} is a "
+                f"{type(leaf).__name__}, not an array.",
+                where=rule_place(rule),
+                mend="Return arrays, numbers, and containers of them.",
+            )
+    return [as_value(x) for x in leaves], treedef
+
+
+def check_primal_out(
+    outs: Sequence[Value],
+    out_tree: tree.TreeDef,
+    expected: tuple[tree.TreeDef, list[Aval]],
+    kind: str,
+    rule: Callable[..., Any],
+    fun: Callable[..., Any],
+) -> None:
+    """Raise unless a rule's primal output has the type of the function's.
+
+    Raises:
+        RuleTreeError: another container structure.
+        RuleShapeError: another shape or dtype somewhere.
+    """
+    wanted_tree, wanted = expected
+    what = f"{describe_rule(kind, rule)} of {name_of(fun)}"
+    mend = f"Let the rule return what {name_of(fun)} returns as its first result, for "
+    mend += f"example by calling {name_of(fun)}."
+    if out_tree != wanted_tree:
+        raise RuleTreeError(
+            f"{what} must produce a pair whose first element, the primal output, has "
+            f"the container structure of the function's output: expected "
+            f"{tree_text(wanted_tree)}, given {tree_text(out_tree)}.",
+            where=rule_place(rule),
+            mend=mend,
+        )
+    paths = tree.path_strings(wanted_tree.unflatten(wanted))
+    for y, aval, path in zip(outs, wanted, paths):
+        if y.shape != aval.shape or y.dtype != aval.dtype:
+            raise RuleShapeError(
+                f"{what} gave a primal output{at(path)} of type {aval_of(y)}; the "
+                f"function's is {aval}.",
+                where=rule_place(rule),
+                mend=mend,
+            )
+
+
+def at(path: str) -> str:
+    """Write a path for a message, nothing for the root."""
+    return f" at {path}" if path else ""
+
+
+def tree_text(treedef: tree.TreeDef) -> str:
+    """Write a structure briefly."""
+    return str(treedef).removeprefix("PyTreeSpec(").split(", namespace=")[0].rstrip(")") + (
+        ")" * (str(treedef).count("(") - 1 and 0)
+    )
+
+
+def tangents_out(
+    given: Any,
+    out_tree: tree.TreeDef,
+    outs: Sequence[Value],
+    kind: str,
+    rule: Callable[..., Any],
+    fun: Callable[..., Any],
+) -> list[Any]:
+    """Flatten a rule's output tangent; None and zeros of integers become `Zero`.
+
+    Raises:
+        RuleTreeError: its structure is not the primal output's.
+        RuleShapeError: a shape or dtype that is no tangent of the primal output.
+    """
+    what = f"{describe_rule(kind, rule)} of {name_of(fun)}"
+    like = out_tree.unflatten([aval_of(y) for y in outs])
+
+    def complain(difference: str, path: str) -> NoReturn:
+        error = RuleTreeError if " where a " in difference or "key" in difference else RuleShapeError
+        raise error(
+            f"{what} gave a tangent output{at(path)} that does not fit the primal "
+            f"output: {difference}.",
+            where=rule_place(rule),
+            mend="Return a tangent with the structure, shape and dtype of the primal "
+            "output; None stands for zero.",
+        )
+
+    leaves = flatten_like(like, given, complain)
+    paths = tree.path_strings(like) if any(x is not None for x in leaves) else [""] * len(leaves)
+    return [
+        fit_tangent(t, aval_of(y), complain, p) for t, y, p in zip(leaves, outs, paths)
+    ]
+
+
+def cotangents_in(
+    given: Any,
+    likes: Sequence[Any],
+    names: Sequence[str],
+    rule: Callable[..., Any],
+    fun: Callable[..., Any],
+    forward_call: str,
+) -> list[Any]:
+    """Flatten what a `bwd` rule returned, one entry a differentiable argument.
+
+    Args:
+        given: a tuple or list of cotangents; for a function of one argument a bare
+            cotangent is taken too.
+        likes: for each argument, its tree with types (`Aval`) as leaves; None for an
+            argument that has no derivative (a method's plain instance).
+        names: the arguments' names.
+        rule: the rule.
+        fun: its function.
+        forward_call: where the function was called, for errors.
+
+    Raises:
+        RuleArityError: a wrong number of cotangents.
+        RuleTreeError, RuleShapeError: one does not fit its argument.
+    """
+    what = f"{describe_rule('custom_vjp bwd', rule)} of {name_of(fun)}"
+    where = f"{rule_place(rule)} {forward_call}".strip()
+    entries = bwd_entries(given, likes, what, where, name_of(fun))
+    out: list[Any] = []
+    for entry, like, name in zip(entries, likes, names):
+        if like is None:
+            continue
+
+        def complain(difference: str, path: str, name: str = name) -> NoReturn:
+            tree_error = " where a " in difference or "key" in difference
+            tree_error = tree_error or "entries" in difference
+            raise (RuleTreeError if tree_error else RuleShapeError)(
+                f"{what} gave a cotangent for argument `{name}{path}` that does not "
+                f"fit it: {difference}.",
+                where=where,
+                mend="Return for each argument a cotangent of its structure, shape and "
+                "dtype; None stands for zero.",
+            )
+
+        leaves = flatten_like(like, unclose(entry, like), complain)
+        avals, paths = tree.leaves(like), tree.path_strings(like)
+        out.extend(
+            fit_tangent(c, a, complain, p) for c, a, p in zip(leaves, avals, paths)
+        )
+    return out
+
+
+def unclose(entry: Any, like: Any) -> Any:
+    """Let a function that captures nothing stand for the empty closure."""
+    if isinstance(like, Closure) and callable(entry) and not isinstance(entry, Closure):
+        return Closure(entry)
+    return entry
+
+
+def bwd_entries(
+    given: Any, likes: Sequence[Any], what: str, where: str, fun: str
+) -> Sequence[Any]:
+    """Give one entry an argument of what a `bwd` rule returned."""
+    count = len(likes)
+    if isinstance(given, (tuple, list)) and not hasattr(given, "_fields"):
+        if len(given) == count:
+            return given
+        if count == 1 and tree.structure(given) == tree.structure(likes[0]):
+            return (given,)
+        raise RuleArityError(
+            f"{what} returned {len(given)} cotangents; {fun} has {count} "
+            f"differentiable argument{'s' if count != 1 else ''}.",
+            where=where,
+            mend="Return one entry per argument; None stands for a zero cotangent.",
+        )
+    if count == 1:
+        return (given,)
+    if given is None:
+        returned = "None"
+    elif is_arraylike(given):
+        returned = f"one array {aval_text(given)}"
+    else:
+        returned = f"a {type(given).__name__}"
+    raise RuleArityError(
+        f"{what} returned {returned}, not a tuple; {fun} has {count} differentiable "
+        "arguments.",
+        where=where,
+        mend="Return a tuple with one entry per argument; None stands for a zero "
+        "cotangent.",
+    )
+
+
+def missing_rule(fun: Callable[..., Any], kind: str) -> MissingCustomRule:
+    """Make the error for differentiating a function without any derivative rule."""
+    name = name_of(fun)
+    if kind == "custom_jvp":
+        wanted = f"`@{name}.defjvp` (or `{name}.defjvps(...)`)"
+    else:
+        wanted = f"`{name}.defvjp(fwd, bwd)`"
+    return MissingCustomRule(
+        f"no derivative rule has been defined for {kind} function {name} using "
+        f"{'defjvp' if kind == 'custom_jvp' else 'defvjp'}, but it is being "
+        "differentiated.",
+        where=f"Function at {rule_place(fun)[8:]}",
+        mend=f"Define one with {wanted}, or drop the decorator to differentiate the "
+        "function's body.",
+    )
+
+
+def float0_zeros(avals: Sequence[Aval]) -> list[bool]:
+    """Give for each type whether it has tangents."""
+    return [dtypes.is_inexact(a.dtype) for a in avals]
+
+
+__all__ = [
+    "Zero",
+    "check_primal_out",
+    "cotangents_in",
+    "is_zero",
+    "missing_rule",
+    "output_leaves",
+    "pair_of",
+    "tangents_out",
+]

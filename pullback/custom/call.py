@@ -1,0 +1,316 @@
+"""The operations that custom rules are: a call of a decorated function, and its pullback."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pullback import dtypes
+from pullback.config import config
+from pullback.core.aval import Aval
+from pullback.core.jaxpr import Jaxpr, evaluate
+from pullback.core.origin import called_at
+from pullback.core.primitive import Dim, Primitive
+from pullback.core.trace import Value, aval_of, current_trace
+from pullback.core.zero import Forbidden, Unknown, Zero, is_zero
+from pullback.custom.agreement import missing_rule
+from pullback.custom.site import BatchedPull, BatchedSite, forward_error
+from pullback.errors import CapturedError
+from pullback.primitives.structural import frozen, instantiate
+from pullback.transforms.jvp import jvp_flat
+from pullback.transforms.linearize import linearize_flat
+from pullback.transforms.stage import stage_flat
+from pullback.transforms.transpose import backward, record
+
+
+@frozen
+class CustomCall(Primitive):
+    """A call of a function with custom rules.
+
+    Operands are the constants of the staged program (none before staging), the values
+    that function and rules capture, and the leaves of the differentiable arguments.
+    """
+
+    site: Any
+    call_jaxpr: Jaxpr | None = None
+    count_consts: int = 0
+
+    multiple = True
+    calls = True
+
+    @property
+    def name(self) -> str:
+        """The name in jaxprs, after the decorator."""
+        return f"{self.site.kind}_call"
+
+    def parameters(self) -> dict[str, Any]:
+        site = self.site
+        found = {"name": site.name}
+        for slot in ("jvp", "fwd", "bwd", "vmap"):
+            rule = getattr(site.rules, slot)
+            if rule is not None:
+                found[slot] = getattr(rule, "__name__", type(rule).__name__)
+        if site.rules.jvps is not None:
+            found["jvp"] = "defjvps"
+        return {**found, "call_jaxpr": self.call_jaxpr}
+
+    @property
+    def effects(self) -> bool:  # type: ignore[override]
+        """Whether the program must run even if its results are unused."""
+        return self.call_jaxpr is not None and self.call_jaxpr.effects
+
+    def function(self, operands: Sequence[Value]) -> list[Value]:
+        """Run the function itself, staged or not, under the current trace."""
+        if self.call_jaxpr is not None:
+            return evaluate(self.call_jaxpr, operands)
+        return self.site.run(operands)  # type: ignore[no-any-return]
+
+    def staged(self, avals: Sequence[Aval]) -> tuple[Jaxpr, Sequence[Value]]:
+        """Give the function as a jaxpr, and the constants that lead its inputs."""
+        if self.call_jaxpr is not None:
+            return self.call_jaxpr, ()
+        closed = stage_flat(lambda *xs: self.site.run(xs), avals, self.site.name)
+        return closed.jaxpr, closed.consts
+
+    def abstract(self, *avals: Aval) -> list[Aval]:
+        return self.staged(avals)[0].out_avals
+
+    def eager(self, *operands: Value) -> list[Value]:
+        return self.function(operands)
+
+    def lower(self, ctx: Any, *operands: Any) -> Any:
+        assert self.call_jaxpr is not None, "staged before it is lowered"
+        return ctx.jaxpr(self.call_jaxpr, operands)
+
+    def stage(self, trace: Any, operands: tuple[Value, ...]) -> Any:
+        if self.call_jaxpr is not None:
+            return trace.emit(self, operands)
+        jaxpr, consts = self.staged([aval_of(x) for x in operands])
+        self.site.forget_tracers()
+        return trace.emit(
+            CustomCall(self.site, jaxpr, len(consts)), [*consts, *operands]
+        )
+
+    def split(self, operands: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+        """Give what leads the leaves, and the leaves."""
+        n = self.count_consts + self.site.count_captured
+        return operands[:n], operands[n:]
+
+    def captured(self, tangents: Sequence[Any]) -> int | None:
+        """Give the number of a captured value that is being differentiated, if any."""
+        leading, _ = self.split(tangents)
+        for i, t in enumerate(leading):
+            if not is_zero(t):
+                return i - self.count_consts
+        return None
+
+    def forbid(self, primals: Sequence[Value], index: int) -> Any:
+        """Give results whose derivative must not be asked for: no rule speaks of it."""
+        outs = self(*primals)
+
+        def error() -> CapturedError:
+            return captured_error(self.site, index)
+
+        dots = [
+            Forbidden(aval_of(y).tangent(), error)
+            if dtypes.is_inexact(y.dtype)
+            else Zero(like=y)
+            for y in outs
+        ]
+        return outs, dots
+
+    def jvp(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
+        site = self.site
+        if site.body_is_rule():
+            return jvp_flat(lambda *xs: self.function(xs), primals, tangents)
+        index = self.captured(tangents)
+        if index is not None:
+            return self.forbid(primals, index)
+        operands, dots = primals[self.count_consts :], self.split(tangents)[1]
+        if site.has_jvp():
+            return site.jvp(operands, dots)
+        if not site.has_vjp():
+            raise missing_rule(site.rules.fun, site.kind)
+        perturbed = [not is_zero(t) for t in dots]
+        forward = site.fwd(operands, perturbed)
+        if "transpose" not in (site.forward, config.custom_vjp_forward):
+            raise forward_error(site)
+        given = [t for t in dots if not is_zero(t)]
+        return forward.outs, forward.pull.forward(forward.residuals, given)
+
+    def linearize(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
+        site = self.site
+        if site.body_is_rule():
+            return self._linearize_body(primals, tangents)
+        index = self.captured(tangents)
+        if index is not None:
+            return self.forbid(primals, index)
+        if not site.has_vjp():
+            if not site.has_jvp():
+                raise missing_rule(site.rules.fun, site.kind)
+            operands = primals[self.count_consts :]
+            return site.jvp(operands, self.split(tangents)[1])
+        dots = self.split(tangents)[1]
+        perturbed = [not is_zero(t) for t in dots]
+        forward = site.fwd(primals[self.count_consts :], perturbed)
+        pull = PullbackCall(forward.pull, len(forward.residuals))
+        given = [t for t in dots if not is_zero(t)]
+        found = iter(pull(*forward.residuals, *given))
+        dots_out = [
+            next(found) if dtypes.is_inexact(y.dtype) else Zero(like=y)
+            for y in forward.outs
+        ]
+        return forward.outs, dots_out
+
+    def _linearize_body(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
+        nonzero = [not is_zero(t) for t in tangents]
+        outs, program = linearize_flat(lambda *xs: self.function(xs), primals, nonzero)
+        return outs, program(*[t for t in tangents if not is_zero(t)])
+
+    def linear_in(self, unknown: Sequence[bool]) -> tuple[int, ...]:
+        """Take the user's word that the function is linear in these operands."""
+        return tuple(i for i, u in enumerate(unknown) if u)
+
+    def transpose(self, ct: Any, *operands: Value) -> list[Any]:
+        unknown = [isinstance(x, Unknown) for x in operands]
+        leaves = operands[self.count_consts :]
+        if self.site.has_vjp():
+            known = [
+                instantiate(Zero(x.aval)) if isinstance(x, Unknown) else x
+                for x in leaves
+            ]
+            perturbed = self.split(unknown)[1]
+            forward = self.site.fwd(known, perturbed)
+            found = forward.pull.backward(forward.residuals, ct)
+        else:
+            program = record(
+                lambda *xs: self.function(xs),
+                [None if u else x for u, x in zip(unknown, operands)],
+                [aval_of(x) for x in operands],
+            )
+            found = backward(program, ct)
+        rest = iter(found)
+        return [next(rest) if u else None for u in unknown]
+
+    def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
+        site = self.site
+        if self.count_consts:
+            # The staged program's constants lead; the site speaks of the rest alone.
+            site = StagedSite(site, self.call_jaxpr, operands[: self.count_consts])
+        batched = BatchedSite(site, size, dims[self.count_consts :])
+        outs = CustomCall(batched)(*operands[self.count_consts :])
+        return outs, [0] * len(outs)
+
+
+class StagedSite:
+    """A site whose function is a staged program with known constants."""
+
+    __slots__ = ("consts", "inner", "jaxpr")
+
+    def __init__(self, inner: Any, jaxpr: Any, consts: Sequence[Value]) -> None:
+        self.inner = inner
+        self.jaxpr = jaxpr
+        self.consts = list(consts)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def run(self, operands: Sequence[Value]) -> list[Value]:
+        """Run the staged function."""
+        return evaluate(self.jaxpr, [*self.consts, *operands])
+
+
+def captured_error(site: Any, index: int) -> CapturedError:
+    """Make the error for differentiating with respect to a captured value."""
+    names = site.captured_names
+    if 0 <= index < len(names):
+        name, where = names[index]
+        captured = f"`{name}` (captured at {where})" if where else f"`{name}`"
+    else:
+        captured = "a value"
+    origin = f"Called at {site.origin}." if site.origin else called_at()
+    return CapturedError(
+        f"{site.kind} function {site.name} captures {captured}, and is being "
+        "differentiated with respect to it; its rules say nothing about captured values.",
+        where=origin,
+        mend="Make it an argument of the function, or pass the function that captures "
+        "it as a callable argument.",
+    )
+
+
+@frozen
+class PullbackCall(Primitive):
+    """The derivative of a call with a `bwd` rule: linear in the tangents.
+
+    Operands are the residuals and then the tangents; its transpose is `bwd`. Applied
+    forward it is the function's jvp rule, if there is one.
+    """
+
+    pull: Any
+    count_residuals: int
+
+    multiple = True
+    calls = True
+
+    @property
+    def name(self) -> str:
+        """The name in jaxprs."""
+        return "custom_vjp_pullback"
+
+    def parameters(self) -> dict[str, Any]:
+        return {"name": self.pull.site.name, "bwd": self.pull.name}
+
+    def linear_in(self, unknown: Sequence[bool]) -> tuple[int, ...] | None:
+        """Linear in the tangents alone."""
+        group = tuple(range(self.count_residuals, len(unknown)))
+        return None if any(unknown[: self.count_residuals]) else group
+
+    def abstract(self, *avals: Aval) -> list[Aval]:
+        return [a.strong() for a in self.pull.out_avals if dtypes.is_inexact(a.dtype)]
+
+    def forward(self, *operands: Value) -> list[Value]:
+        """Apply the linear function to tangents."""
+        n = self.count_residuals
+        found = self.pull.forward(operands[:n], operands[n:])
+        avals = self.pull.out_avals
+        return [
+            instantiate(t) for t, a in zip(found, avals) if dtypes.is_inexact(a.dtype)
+        ]
+
+    def eager(self, *operands: Value) -> list[Value]:
+        return self.forward(*operands)
+
+    def stage(self, trace: Any, operands: tuple[Value, ...]) -> Any:
+        return self.forward(*operands)
+
+    def lower(self, ctx: Any, *operands: Any) -> Any:
+        closed = stage_flat(self.forward, [x.aval for x in operands], self.pull.name)
+        consts = [ctx.constant(x.fetch(), aval_of(x)) for x in closed.consts]
+        return ctx.jaxpr(closed.jaxpr, [*consts, *operands])
+
+    def jvp(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
+        return jvp_flat(self.forward, primals, tangents)
+
+    def linearize(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
+        nonzero = [not is_zero(t) for t in tangents]
+        outs, program = linearize_flat(self.forward, primals, nonzero)
+        return outs, program(*[t for t in tangents if not is_zero(t)])
+
+    def transpose(self, cts: Any, *operands: Value) -> list[Any]:
+        n = self.count_residuals
+        given = iter(cts)
+        full = [
+            next(given) if dtypes.is_inexact(a.dtype) else Zero(a.tangent())
+            for a in self.pull.out_avals
+        ]
+        return [*[None] * n, *self.pull.backward(operands[:n], full)]
+
+    def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
+        n = self.count_residuals
+        outs = [0] * len(self.pull.out_avals)
+        pull = BatchedPull(self.pull, size, dims[:n], dims[n:], outs)
+        results = PullbackCall(pull, n)(*operands)
+        return results, [0] * len(results)
+
+
+__all__ = ["CustomCall", "PullbackCall", "current_trace"]

@@ -1,0 +1,195 @@
+"""Arguments of decorated functions: which are differentiable, and which are not."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from pullback import tree
+from pullback.config import config
+from pullback.core.calling import Signature, is_arraylike
+from pullback.core.closure import Closure
+from pullback.core.origin import called_at, defined_at, name_of
+from pullback.core.trace import Tracer
+from pullback.errors import ArgumentError, NondiffError, NotAnArrayError
+
+
+class Arguments(NamedTuple):
+    """A call's values by position, split by what derivatives make of them.
+
+    Fields:
+        nondiff: position -> value, for those marked as not differentiable.
+        opaque: position -> value, for instances that are no containers of arrays.
+        diff: the other positions, in order.
+        count: how many positions there are.
+        keywords: the names of the last positions, passed by keyword.
+    """
+
+    nondiff: dict[int, Any]
+    opaque: dict[int, Any]
+    diff: tuple[int, ...]
+    count: int
+    keywords: tuple[str, ...]
+
+    def join(self, values: Sequence[Any]) -> list[Any]:
+        """Give the value of every position from those of the differentiable ones."""
+        full: list[Any] = [None] * self.count
+        for i, x in zip(self.diff, values, strict=True):
+            full[i] = x
+        for i, x in (*self.nondiff.items(), *self.opaque.items()):
+            full[i] = x
+        return full
+
+    def call(self, f: Callable[..., Any], full: Sequence[Any]) -> Any:
+        """Call a function that has the decorated function's signature."""
+        split = self.count - len(self.keywords)
+        return f(*full[:split], **dict(zip(self.keywords, full[split:])))
+
+    def rule_tuple(self, values: Sequence[Any], opaque: bool = True) -> tuple[Any, ...]:
+        """Give the tuple that rules receive: all positions but the nondiff ones.
+
+        Opaque values stand in their places among the primals; None among tangents.
+        """
+        rest = iter(values)
+        out = []
+        for i in range(self.count):
+            if i in self.nondiff:
+                continue
+            if i in self.opaque:
+                out.append(self.opaque[i] if opaque else None)
+            else:
+                out.append(next(rest))
+        return tuple(out)
+
+    def leading(self) -> list[Any]:
+        """Give the nondiff values, which come first in rules."""
+        return [self.nondiff[i] for i in sorted(self.nondiff)]
+
+
+def nondiff_positions(
+    f: Callable[..., Any],
+    signature: Signature,
+    argnums: int | Sequence[int],
+    argnames: str | Sequence[str],
+) -> frozenset[int]:
+    """Give the positions marked by number or name, as non-negative integers.
+
+    Raises:
+        ArgumentError: a number out of range, or a name that is no parameter.
+    """
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    names = (argnames,) if isinstance(argnames, str) else tuple(argnames)
+    parameters = (
+        list(signature.signature.parameters.values()) if signature.signature else []
+    )
+    order = [p.name for p in parameters]
+    variadic = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
+    out = set()
+    for n in numbers:
+        if not variadic and parameters and not -len(order) <= n < len(order):
+            raise ArgumentError(
+                f"nondiff_argnums of {name_of(f)} holds {n}, but it has "
+                f"{len(order)} parameters.",
+                where=f"Defined at {defined_at(f)}.",
+                mend=f"Use positions from 0 to {len(order) - 1}.",
+            )
+        out.add(n % len(order) if n < 0 else n)
+    for name in names:
+        if name not in order:
+            raise ArgumentError(
+                f"nondiff_argnames of {name_of(f)} holds {name!r}, which is none of "
+                f"its parameters ({', '.join(order)}).",
+                where=f"Defined at {defined_at(f)}.",
+                mend="Use names of parameters.",
+            )
+        out.add(order.index(name))
+    return frozenset(out)
+
+
+def split_arguments(
+    f: Callable[..., Any],
+    signature: Signature,
+    marked: frozenset[int],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> tuple[Arguments, tuple[Any, ...]]:
+    """Sort a call's values; callables become containers of what they capture.
+
+    Returns:
+        The sorting, and the differentiable values in order.
+
+    Raises:
+        NondiffError: a traced array in a nondiff position, unless config allows it.
+        NotAnArrayError: a string or other object in a differentiable position.
+    """
+    full, keywords = signature.resolve(args, kwargs)
+    nondiff: dict[int, Any] = {}
+    opaque: dict[int, Any] = {}
+    diff: list[int] = []
+    values: list[Any] = []
+    for i, x in enumerate(full):
+        if i in marked:
+            refuse_traced(f, signature, i, x)
+            nondiff[i] = x
+        elif i == 0 and is_plain_instance(x, signature):
+            opaque[i] = x
+        else:
+            diff.append(i)
+            values.append(close(f, signature, i, x))
+    arguments = Arguments(nondiff, opaque, tuple(diff), len(full), keywords)
+    return arguments, tuple(values)
+
+
+def parameter_name(signature: Signature, position: int) -> str:
+    """Give a parameter's name, or its number."""
+    names = signature.names
+    return names[position] if position < len(names) else f"argument {position}"
+
+
+def refuse_traced(f: Any, signature: Signature, position: int, x: Any) -> None:
+    """Raise for a traced array in a nondiff position."""
+    if config.nondiff_arrays == "stop_gradient":
+        return
+    if isinstance(x, Tracer) or any(isinstance(y, Tracer) for y in tree.leaves(x)):
+        found = next(y for y in tree.leaves(x) if isinstance(y, Tracer))
+        name = parameter_name(signature, position)
+        raise NondiffError(
+            f"argument `{name}` of {name_of(f)} is marked as not differentiable "
+            f"(nondiff_argnums) but holds {found.describe()}.",
+            where=f"Defined at {defined_at(f)}. {called_at()}",
+            mend="Arrays need no marking: take it out of nondiff_argnums and return "
+            "None (or zeros) for its derivative; or allow traced arrays there with "
+            "config.update('nondiff_arrays', 'stop_gradient').",
+        )
+
+
+def is_plain_instance(x: Any, signature: Signature) -> bool:
+    """Whether the first value is a method's instance that is no container of arrays."""
+    if is_arraylike(x) or callable(x) or x is None:
+        return False
+    return signature.names[:1] == ("self",) and tree.leaves(x) == [x]
+
+
+def close(f: Any, signature: Signature, position: int, x: Any) -> Any:
+    """Check one differentiable value, and turn callables in it into closures."""
+    if is_arraylike(x):
+        return x
+    leaves, treedef = tree.flatten(x)
+    if all(map(is_arraylike, leaves)):
+        return x
+    out = []
+    for leaf, path in zip(leaves, tree.path_strings(x)):
+        if is_arraylike(leaf):
+            out.append(leaf)
+        elif callable(leaf):
+            out.append(Closure(leaf))
+        else:
+            name = parameter_name(signature, position) + path
+            raise NotAnArrayError(
+                f"argument `{name}` of {name_of(f)} is a {type(leaf).__name__} "
+                f"({leaf!r:.40}), which has no derivative.",
+                where=f"Defined at {defined_at(f)}. {called_at()}",
+                mend=f"Mark it: nondiff_argnums=({position},).",
+            )
+    return treedef.unflatten(out)

@@ -1,0 +1,130 @@
+"""A user's functions as values: the decorated function and the rules attached to it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pullback.core.closure import Captured, find_tracers, substitute
+from pullback.core.origin import called_at, defined_at, name_of
+from pullback.errors import RuleArityError
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a decorated function is made of; replaced as a whole when a rule is added.
+
+    Fields:
+        fun: the function itself.
+        jvp: `(*nondiff, primals, tangents) -> (primal_out, tangent_out)`.
+        jvps: one `(*nondiff, tangent, primal_out, *primals)` or None an argument.
+        fwd: like `fun`, giving `(primal_out, residuals)`.
+        bwd: `(*nondiff, residuals, cotangent) -> cotangents`.
+        vmap: `(axis_size, in_batched, *args) -> (out, out_batched)`.
+        logs: `bwd` gives `(cotangents, logs)`.
+        jvp_symbolic: the jvp rule takes `SymbolicZero` tangents.
+        vjp_symbolic: `fwd` takes `CustomVJPPrimal`, `bwd` `SymbolicZero` cotangents.
+    """
+
+    fun: Callable[..., Any]
+    jvp: Callable[..., Any] | None = None
+    jvps: tuple[Callable[..., Any] | None, ...] | None = None
+    fwd: Callable[..., Any] | None = None
+    bwd: Callable[..., Any] | None = None
+    vmap: Callable[..., Any] | None = None
+    logs: bool = False
+    jvp_symbolic: bool = False
+    vjp_symbolic: bool = False
+
+    def functions(self) -> list[Callable[..., Any]]:
+        """Give the function and all rules, each of which may capture values."""
+        some = (self.fun, self.jvp, *(self.jvps or ()), self.fwd, self.bwd, self.vmap)
+        return [f for f in some if f is not None]
+
+    def map(self, change: Callable[[Any], Any]) -> Rules:
+        """Give the rules with each function changed."""
+
+        def maybe(f: Any) -> Any:
+            return None if f is None else change(f)
+
+        return Rules(
+            change(self.fun),
+            maybe(self.jvp),
+            None if self.jvps is None else tuple(map(maybe, self.jvps)),
+            maybe(self.fwd),
+            maybe(self.bwd),
+            maybe(self.vmap),
+            self.logs,
+            self.jvp_symbolic,
+            self.vjp_symbolic,
+        )
+
+
+class Placeholder:
+    """Stands in a rule for a traced value it captures, until the value is known."""
+
+    __slots__ = ()
+
+
+def captured_by(functions: Sequence[Any]) -> list[Captured]:
+    """Give the tracers that any of several functions capture, each once."""
+    found: dict[int, Captured] = {}
+    for f in functions:
+        for captured in find_tracers(f):
+            found.setdefault(id(captured.value), captured)
+    return list(found.values())
+
+
+def replace_all(x: Any, old: Sequence[Any], new: Sequence[Any]) -> Any:
+    """Rebuild a callable with some captured values replaced by others."""
+    values = {id(a): b for a, b in zip(old, new, strict=True) if a is not b}
+    return substitute(x, values)
+
+
+def describe_rule(kind: str, rule: Callable[..., Any]) -> str:
+    """Name a rule for errors: `custom_vjp rule `clip_bwd``."""
+    return f"{kind} rule `{name_of(rule)}`"
+
+
+def rule_place(rule: Callable[..., Any]) -> str:
+    """Say where a rule was defined and where the user's code now calls it."""
+    at = called_at()
+    called = f", c{at[1:]}" if at else "."
+    return f"Rule at {defined_at(rule)}{called}"
+
+
+def check_arity(
+    rule: Any, count: int, kind: str, fun: Callable[..., Any], form: str
+) -> None:
+    """Raise unless a rule can take `count` positional arguments.
+
+    Args:
+        rule: what the user attaches.
+        count: how many arguments it will be called with.
+        kind: "custom_jvp", "custom_vjp fwd" and so on, for the error.
+        fun: the decorated function.
+        form: how the rule should be written, for the error.
+
+    Raises:
+        RuleArityError: it is not callable, or takes another number of arguments.
+    """
+    if not callable(rule):
+        raise RuleArityError(
+            f"{kind} rule of {name_of(fun)} must be a function; got a "
+            f"{type(rule).__name__}.",
+            where=called_at(),
+            mend=f"Write {form}.",
+        )
+    try:
+        inspect.signature(rule).bind(*[None] * count)
+    except ValueError:
+        return  # a builtin without a signature
+    except TypeError as error:
+        raise RuleArityError(
+            f"{describe_rule(kind, rule)} of {name_of(fun)} is called with {count} "
+            f"positional arguments, which it does not take ({error}).",
+            where=rule_place(rule),
+            mend=f"Write {form}.",
+        ) from None

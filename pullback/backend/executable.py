@@ -67,8 +67,8 @@ class Executable:
             return self._call_and_wait(buffers)
         try:
             results = self.loaded.execute_sharded(buffers)
-        except self.backend.runtime_error as error:
-            raise explain(error, buffers) from None
+        except (self.backend.runtime_error, ValueError) as error:
+            raise explain(error, buffers) or error from None
         return results.consume_with_handlers(self.handlers)  # type: ignore[no-any-return]
 
     def _call_and_wait(self, buffers: Sequence[Buffer]) -> list[Buffer]:
@@ -81,10 +81,10 @@ class Executable:
             token.block_until_ready()
             for out in outs:
                 out.block_until_ready()
-        except self.backend.runtime_error as error:
+        except (self.backend.runtime_error, ValueError) as error:
             if self.raised:
                 raise self.raised[0] from None
-            raise explain(error, buffers) from None
+            raise explain(error, buffers) or error from None
         return outs
 
     def text(self) -> str:
@@ -116,11 +116,13 @@ def guarded(
     return run
 
 
-def explain(error: Exception, buffers: Sequence[Buffer]) -> BackendError:
+def explain(error: Exception, buffers: Sequence[Buffer]) -> BackendError | None:
     """Make our error of one of the runtime's, for a call with these buffers."""
     if any(getattr(b, "is_deleted", bool)() for b in buffers):
         return donated_error()
-    return BackendError(f"the compiled program failed: {error}")
+    if type(error).__module__.startswith("jaxlib"):
+        return BackendError(f"the compiled program failed: {error}")
+    return None
 
 
 def donated_error() -> BackendError:

@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 
-from pullback import config as configuration
 from pullback import dtypes, tree
 from pullback.backend import cuda
 from pullback.backend.disk_cache import DiskCache, machine_fingerprint
@@ -36,7 +35,7 @@ from pullback.backend.executable import (
 )
 from pullback.backend.lower import Module
 from pullback.backend.options import Options, choose_options
-from pullback.config import config
+from pullback.config import config, listeners
 from pullback.core import array as arrays
 from pullback.core.array import Array
 from pullback.core.aval import Aval
@@ -181,7 +180,7 @@ class Backend:
         jit.set_post_hook_state(make("pullback_post_hook", None))
         # 0.3 us of 4.6 a call; jax, if it came first, keeps its own setting.
         self.jax.set_tracebacks_enabled(False)
-        configuration.listeners.append(self._follow_switches)
+        listeners.append(self._follow_switches)
 
     def _follow_switches(self) -> None:
         """Let calls after a switch was set miss the entries made before."""
@@ -277,7 +276,7 @@ class Backend:
         text = module.text
         if options is None:
             options = choose_options(text) if self.platform == "cpu" else ()
-        if "@lapack_" in text:
+        if "lapack_" in text:
             self._register_lapack()
         raised: list[BaseException] = []
         callbacks = [guarded(f, raised) for f in module.callbacks]

@@ -198,9 +198,10 @@ class Jit:
         """Raise our error in place of one of the C++ call path's, where that is so."""
         for key, value in self._statics(args, kwargs):
             self._check_hashable(key, value, error)
-        leaves = [x.ch[0] for x in tree.leaves((args, kwargs)) if type(x) is Array]
-        if isinstance(error, RuntimeError) and "jaxlib" in type(error).__module__:
-            raise explain(error, leaves) from None
+        buffers = [x.ch[0] for x in tree.leaves((args, kwargs)) if type(x) is Array]
+        found = explain(error, buffers)
+        if found is not None:
+            raise found from error
 
     # -- staging ---------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ LAYERS = (
             "ode",
             "random",
             "test_util",
+            "tree_util",
             "",
         ),
     ),

@@ -33,6 +33,10 @@ class ArgumentError(PullbackError, TypeError, ValueError):
     """An argument of a public function that cannot be used as given."""
 
 
+class IndexBoundsError(PullbackError, IndexError):
+    """An index that an array of this shape does not have."""
+
+
 class NotAnArrayError(PullbackError, TypeError):
     """A value that is no array, scalar or traced value, where one is wanted."""
 

@@ -309,7 +309,6 @@ class CustomFunction:
         """Give a function to which rules can be attached independently."""
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
-        made.known_types = {}
         return made
 
     def __deepcopy__(self, memo: Any) -> CustomFunction:

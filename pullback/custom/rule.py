@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pullback.core.closure import Captured, find_tracers, substitute
 from pullback.core.origin import called_at, defined_at, name_of
@@ -27,6 +27,16 @@ class Rules:
         jvp_symbolic: the jvp rule takes `SymbolicZero` tangents.
         vjp_symbolic: `fwd` takes `CustomVJPPrimal`, `bwd` `SymbolicZero` cotangents.
     """
+
+    #: What `core.closure` looks into.
+    __closure_fields__: ClassVar[tuple[str, ...]] = (
+        "fun",
+        "jvp",
+        "jvps",
+        "fwd",
+        "bwd",
+        "vmap",
+    )
 
     fun: Callable[..., Any]
     jvp: Callable[..., Any] | None = None

@@ -266,10 +266,10 @@ class Site:
             raise self.name_rule(error, "custom_jvp", rule) from None
         primal_out, tangent_out = pair_of(out, "custom_jvp", rule, rules.fun)
         outs, self.out_tree = output_leaves(primal_out, describe_rule("custom_jvp", rule), rule)
+        self.agree(operands, outs, "custom_jvp", rule)
         dots_out = tangents_out(
             tangent_out, self.out_tree, outs, "custom_jvp", rule, rules.fun
         )
-        self.agree(operands, outs, "custom_jvp", rule)
         self.check_linear(outs, dots_out, "custom_jvp", rule)
         return outs, dots_out
 

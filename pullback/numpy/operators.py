@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from pullback import dtypes
 from pullback.core.array import Operators, fill_operators
 from pullback.core.calling import is_arraylike
+from pullback.core.origin import called_at
 from pullback.core.trace import Value
-from pullback.numpy import ufuncs
-from pullback.numpy.promotion import FLOATING, INEXACT, INTEGRAL, NUMERIC
+from pullback.errors import ArgumentError
+from pullback.numpy import (
+    composed,
+    contraction,
+    creation,
+    indexing,
+    reductions,
+    shaping,
+    sorting,
+    taking,
+    ufuncs,
+)
+from pullback.numpy.arguments import array_argument, describe
+from pullback.numpy.promotion import FLOATING, INTEGRAL, NUMERIC, convert
 from pullback.primitives import table
 
 Method = Callable[..., Any]
 
+_COMPLEX = frozenset(np.dtype(c).num for c in "FD")
 
-def other_operand(name: str, other: Any) -> bool:
+# -- operators -------------------------------------------------------------------------
+
+
+def is_operand(name: str, other: Any) -> bool:
     """Whether an operator takes `other`; False lets Python ask the other's class.
 
     Raises:
         NotAnArrayError: a list or tuple, which no array operator takes.
     """
     if isinstance(other, (list, tuple)):
-        ufuncs.array_argument(other, name, "one operand")
+        array_argument(other, name, "one operand")
     return is_arraylike(other)
 
 
@@ -53,7 +74,7 @@ def binary(function: Method, op: Any, numbers: frozenset[int]) -> Method:
             dtype = self.dtype
             if dtype is other.dtype and dtype.num in numbers:  # type: ignore[attr-defined]
                 return op(self, other)
-        elif not other_operand(name, other):
+        elif not is_operand(name, other):
             return NotImplemented
         return function(self, other)
 
@@ -74,7 +95,7 @@ def reflected(function: Method, op: Any, numbers: frozenset[int]) -> Method:
                 return op(float(other), self)
             if number in whole and kind is int:
                 return op(other, self)
-        elif not other_operand(name, other):
+        elif not is_operand(name, other):
             return NotImplemented
         return function(other, self)
 
@@ -86,7 +107,7 @@ def general(function: Method, swap: bool = False) -> Method:
     name = function.__name__
 
     def method(self: Any, other: Any) -> Any:
-        if not isinstance(other, Operators) and not other_operand(name, other):
+        if not isinstance(other, Operators) and not is_operand(name, other):
             return NotImplemented
         return function(other, self) if swap else function(self, other)
 
@@ -102,7 +123,7 @@ def power(self: Any, exponent: Any, modulus: None = None) -> Any:
         return table.integer_pow(self, exponent)
     if kind is float and self.dtype.num in FLOATING:
         return table.pow(self, exponent)
-    if not other_operand("power", exponent):
+    if not is_operand("power", exponent):
         return NotImplemented
     return ufuncs.power(self, exponent)
 
@@ -113,16 +134,17 @@ def negate(self: Any) -> Any:
 
 
 def arithmetic_operators() -> dict[str, Method]:
-    """Give the dunder methods of arithmetic."""
+    """Give the methods behind the operators of arithmetic."""
+    # The same method both ways for what commutes: the array comes first in jaxprs.
     add = binary(ufuncs.add, table.add, NUMERIC)
-    mul = binary(ufuncs.multiply, table.mul, NUMERIC)
+    multiply = binary(ufuncs.multiply, table.mul, NUMERIC)
     return {
         "__add__": add,
         "__radd__": add,
         "__sub__": binary(ufuncs.subtract, table.sub, NUMERIC),
         "__rsub__": reflected(ufuncs.subtract, table.sub, NUMERIC),
-        "__mul__": mul,
-        "__rmul__": mul,
+        "__mul__": multiply,
+        "__rmul__": multiply,
         "__truediv__": binary(ufuncs.divide, table.div, FLOATING),
         "__rtruediv__": reflected(ufuncs.divide, table.div, FLOATING),
         "__floordiv__": general(ufuncs.floor_divide),
@@ -133,16 +155,19 @@ def arithmetic_operators() -> dict[str, Method]:
         "__rdivmod__": general(ufuncs.divmod, True),
         "__pow__": power,
         "__rpow__": general(ufuncs.power, True),
+        "__matmul__": general(contraction.matmul),
+        "__rmatmul__": general(contraction.matmul, True),
         "__neg__": negate,
         "__pos__": ufuncs.positive,
         "__abs__": ufuncs.abs,
         "__invert__": ufuncs.invert,
+        "__round__": ufuncs.round,
     }
 
 
 def comparison_and_bit_operators() -> dict[str, Method]:
-    """Give the dunder methods of comparison, logic on bits and shifts."""
-    real = NUMERIC - {n for n in INEXACT if n in _COMPLEX}
+    """Give the methods behind comparisons, logic on bits, and shifts."""
+    ordered = NUMERIC - _COMPLEX
     bits = {
         "and": ufuncs.bitwise_and,
         "or": ufuncs.bitwise_or,
@@ -153,15 +178,140 @@ def comparison_and_bit_operators() -> dict[str, Method]:
     return {
         "__eq__": binary(ufuncs.equal, table.eq, NUMERIC),
         "__ne__": binary(ufuncs.not_equal, table.ne, NUMERIC),
-        "__lt__": binary(ufuncs.less, table.lt, real),
-        "__le__": binary(ufuncs.less_equal, table.le, real),
-        "__gt__": binary(ufuncs.greater, table.gt, real),
-        "__ge__": binary(ufuncs.greater_equal, table.ge, real),
+        "__lt__": binary(ufuncs.less, table.lt, ordered),
+        "__le__": binary(ufuncs.less_equal, table.le, ordered),
+        "__gt__": binary(ufuncs.greater, table.gt, ordered),
+        "__ge__": binary(ufuncs.greater_equal, table.ge, ordered),
         **{f"__{name}__": general(f) for name, f in bits.items()},
         **{f"__r{name}__": general(f, True) for name, f in bits.items()},
     }
 
 
-_COMPLEX = frozenset((14, 15))
+# -- the sequence over the first axis --------------------------------------------------
 
-fill_operators({**arithmetic_operators(), **comparison_and_bit_operators()})
+
+def length(self: Any) -> int:
+    """Give the length of the first axis."""
+    shape = self.shape
+    if not shape:
+        raise ArgumentError(
+            f"len() was asked of {describe(self)}, a scalar.",
+            where=called_at(),
+            mend="Use x.size, or jnp.atleast_1d(x).",
+        )
+    return int(shape[0])
+
+
+def contains(self: Any, item: Any) -> bool:
+    """Whether an element equals `item`."""
+    return bool(reductions.any(ufuncs.equal(self, item)))
+
+
+# -- methods ---------------------------------------------------------------------------
+
+
+def astype(self: Any, dtype: Any, copy: bool = True, device: Any = None) -> Value:
+    """Convert to a dtype; complex to real drops the imaginary part."""
+    return convert(self, dtypes.canonical(dtype))
+
+
+def reshape(self: Any, *shape: Any, order: str = "C", copy: bool | None = None) -> Value:
+    """Give the same elements under another shape."""
+    return shaping.reshape(self, shape[0] if len(shape) == 1 else shape, order)
+
+
+def transpose(self: Any, *axes: Any) -> Value:
+    """Permute axes; by default reverse their order."""
+    if not axes or axes == (None,):
+        return shaping.transpose(self)
+    given = axes[0] if isinstance(axes[0], (tuple, list)) else axes
+    return shaping.transpose(self, given)
+
+
+def view(self: Any, dtype: Any = None) -> Value:
+    """Give the array itself; reading its bytes as another dtype is not there yet."""
+    if dtype is None or dtypes.canonical(dtype) == self.dtype:
+        return self
+    raise ArgumentError(
+        f"view was asked to read {describe(self)} as {dtypes.canonical(dtype).name}.",
+        where=called_at(),
+        mend="Use lax.bitcast_convert_type.",
+    )
+
+
+def to_device(self: Any, device: Any, *, stream: Any = None) -> Value:
+    """Give the array itself: values move when they are used."""
+    return self
+
+
+def array_namespace(self: Any, api_version: str | None = None) -> Any:
+    """Give the module with the functions of the array API standard."""
+    return _namespace[0]
+
+
+#: The module `pullback.numpy`, which puts itself here when it has been filled.
+_namespace: list[Any] = [None]
+
+
+def properties() -> dict[str, property]:
+    """Give the properties of arrays and traced values."""
+    return {
+        "T": property(shaping.transpose, doc="The axes in reverse order."),
+        "mT": property(shaping.matrix_transpose, doc="The last two axes swapped."),
+        "real": property(composed.real, doc="The real part."),
+        "imag": property(composed.imag, doc="The imaginary part."),
+        "at": property(indexing.At, doc="Places by index, for changed copies."),
+        "ndim": property(lambda x: len(x.shape), doc="The number of dimensions."),
+        "size": property(lambda x: math.prod(x.shape), doc="The number of elements."),
+        "itemsize": property(lambda x: x.dtype.itemsize, doc="Bytes an element."),
+        "nbytes": property(lambda x: x.aval.nbytes, doc="Bytes of all elements."),
+        "device": property(lambda x: "cpu", doc="The device; the host for NumPy values."),
+    }
+
+
+def same_named_methods() -> dict[str, Method]:
+    """Give the methods that are functions of the same name, the array first."""
+    modules: dict[Any, str] = {
+        reductions: "sum prod mean std var max min any all argmax argmin ptp cumsum "
+        "cumprod",
+        shaping: "ravel swapaxes squeeze",
+        ufuncs: "round",
+        composed: "conj conjugate clip",
+        contraction: "dot trace",
+        creation: "copy diagonal",
+        sorting: "sort argsort argpartition partition searchsorted",
+        taking: "take repeat nonzero choose compress",
+    }
+    return {
+        name: _method(getattr(module, name))
+        for module, names in modules.items()
+        for name in names.split()
+    }
+
+
+def _method(function: Method) -> Method:
+    """Make a method of a function, leaving its signature and docstring."""
+    return function
+
+
+fill_operators(
+    {
+        **arithmetic_operators(),
+        **comparison_and_bit_operators(),
+        **properties(),
+        **same_named_methods(),
+        "__getitem__": indexing.getitem,
+        "__setitem__": indexing.setitem,
+        "__iter__": indexing.iterate,
+        "__len__": length,
+        "__contains__": contains,
+        "__array_namespace__": array_namespace,
+        "astype": astype,
+        "reshape": reshape,
+        "transpose": transpose,
+        "flatten": shaping.ravel,
+        "view": view,
+        "to_device": to_device,
+        "devices": lambda self: {"cpu"},
+    }
+)

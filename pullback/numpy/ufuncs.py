@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 
 from pullback import dtypes
 from pullback.core.array import Operators
@@ -491,11 +491,15 @@ def round(x: Any, decimals: Any = 0) -> Value:
         return table.make_complex(*parts)
     if decimals == 0:
         return table.round(x)
-    scale = constant(x, 10.0 ** builtin_abs(decimals))
+    scale = constant(x, 10.0 ** builtins.abs(decimals))
     if decimals > 0:
         return table.div(table.round(table.mul(x, scale)), scale)
     return table.mul(table.round(table.div(x, scale)), scale)
 
 
 around = round
-builtin_abs = math.fabs
+
+
+def where_negative(x: Value, shift: int) -> Value:
+    """Add a number to the elements below 0, as indices from the end mean it."""
+    return x if is_unsigned(x) else table.select(table.lt(x, 0), table.add(x, shift), x)

@@ -1,0 +1,34 @@
+"""Pullback: composable function transformations, and derivatives you control."""
+
+from pullback import core as core
+from pullback import dtypes as dtypes
+from pullback import errors as errors
+from pullback import tree as tree
+from pullback import tree_util as tree_util
+from pullback.calls.jit import jit as jit
+from pullback.config import config as config
+from pullback.core import pretty as pretty
+from pullback.core.array import Array as Array
+from pullback.core.aval import ShapeDtypeStruct as ShapeDtypeStruct
+from pullback.core.zero import SymbolicZero as SymbolicZero
+from pullback.custom.closure import closure_convert as closure_convert
+from pullback.custom.custom_jvp import custom_jvp as custom_jvp
+from pullback.custom.custom_vjp import custom_vjp as custom_vjp
+from pullback.custom.gradient import custom_gradient as custom_gradient
+from pullback.dtypes import float0 as float0
+from pullback.transforms.derivatives import grad as grad
+from pullback.transforms.derivatives import hessian as hessian
+from pullback.transforms.derivatives import jacfwd as jacfwd
+from pullback.transforms.derivatives import jacrev as jacrev
+from pullback.transforms.derivatives import value_and_grad as value_and_grad
+from pullback.transforms.stage import eval_shape as eval_shape
+from pullback.transforms.stage import make_jaxpr as make_jaxpr
+from pullback.transforms.transpose import linear_transpose as linear_transpose
+from pullback.transforms.vjp import jvp as jvp
+from pullback.transforms.vjp import linearize as linearize
+from pullback.transforms.vjp import vjp as vjp
+from pullback.transforms.vmap import vmap as vmap
+
+jacobian = jacrev
+
+__version__ = "0.1.0"

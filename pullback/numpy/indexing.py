@@ -1,0 +1,600 @@
+"""Indexing: what `x[...]` reads and `x.at[...]` writes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.core.array import Array, from_host
+from pullback.core.origin import called_at
+from pullback.core.trace import Tracer, Value
+from pullback.errors import ArgumentError, IndexBoundsError
+from pullback.numpy import creation, shaping, ufuncs
+from pullback.numpy.arguments import (
+    array_argument,
+    describe,
+    static_array,
+    wrong_dtype,
+    wrong_shape,
+)
+from pullback.numpy.promotion import convert
+from pullback.primitives import structural, table
+from pullback.primitives.creation import broadcasted_iota
+from pullback.primitives.indexing import (
+    CLIP,
+    FILL,
+    ScatterDimensionNumbers,
+    canonical_mode,
+    element_numbers,
+    gather,
+    scatter,
+)
+from pullback.primitives.shaping import concatenate, reverse, slice_
+from pullback.primitives.slicing import dynamic_slice
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A slice of an axis: `length` elements from `start`, each `step`-th."""
+
+    start: int
+    length: int
+    step: int
+
+
+#: For each axis of an operand: a slice of it, a static integer, or an integer array.
+Entry = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An index, told apart by axes.
+
+    Args:
+        entries: what indexes each axis of the operand.
+        batch: the common shape of the index arrays.
+        layout: the axes of the result: an axis number for a slice, -1 for the batch
+            axes together, None for a new axis.
+    """
+
+    entries: tuple[Entry, ...]
+    batch: Shape
+    layout: tuple[int | None, ...]
+
+    @property
+    def arrays(self) -> list[tuple[int, Any]]:
+        """The axes indexed by arrays or traced integers, with these."""
+        return [
+            (i, e) for i, e in enumerate(self.entries) if not isinstance(e, (Cut, int))
+        ]
+
+    def result_shape(self) -> Shape:
+        """Give the shape of what the index reads."""
+        out: list[int] = []
+        for place in self.layout:
+            if place is None:
+                out.append(1)
+            elif place < 0:
+                out.extend(self.batch)
+            else:
+                out.append(self.entries[place].length)
+        return tuple(out)
+
+
+# -- from an index to a plan -----------------------------------------------------------
+
+
+def plan_index(shape: Shape, index: Any) -> Plan:
+    """Work out what an index means for an operand of `shape`.
+
+    Raises:
+        IndexBoundsError: too many indices, or a static integer out of bounds.
+    """
+    items = _expanded(shape, index if isinstance(index, tuple) else (index,))
+    entries: list[Entry] = []
+    layout: list[int | None] = []
+    advanced: list[int] = []
+    for place, item in enumerate(items):
+        axis = len(entries)
+        if item is None:
+            layout.append(None)
+        elif isinstance(item, slice):
+            entries.append(_cut(item, shape[axis], axis))
+            layout.append(axis)
+        else:
+            if isinstance(item, int):
+                item = _inside(item, shape, axis)
+            entries.append(item)
+            advanced.append(place)
+            layout.append(-1)
+    batch = _batch_shape([e for e in entries if not isinstance(e, (Cut, int))])
+    return Plan(tuple(entries), batch, _placed(layout, advanced, entries))
+
+
+def _placed(
+    layout: list[int | None], advanced: list[int], entries: list[Entry]
+) -> tuple[int | None, ...]:
+    """Put the batch axes where NumPy does: in place if the arrays stand together."""
+    if not advanced:
+        return tuple(layout)
+    rest = [p for p in layout if p != -1]
+    if all(isinstance(e, (Cut, int)) for e in entries):
+        return tuple(rest)
+    together = advanced == list(range(advanced[0], advanced[-1] + 1))
+    rest.insert(advanced[0] if together else 0, -1)
+    return tuple(rest)
+
+
+def _expanded(shape: Shape, items: tuple[Any, ...]) -> list[Any]:
+    """Check the items of an index, write out the ellipsis and boolean arrays."""
+    out: list[Any] = []
+    dots = None
+    for item in items:
+        if item is Ellipsis:
+            if dots is not None:
+                raise IndexBoundsError(
+                    "an index was given two ellipses.",
+                    where=called_at(),
+                    mend="Use one `...` at most.",
+                )
+            dots = len(out)
+        elif item is None or isinstance(item, slice):
+            out.append(item)
+        elif isinstance(item, (bool, np.bool_)):
+            raise IndexBoundsError(
+                f"an index was given the truth value {item}.",
+                where=called_at(),
+                mend="Use jnp.where, or an array of truth values.",
+            )
+        elif isinstance(item, (int, np.integer)):
+            out.append(int(item))
+        else:
+            out.extend(_array_item(item, shape))
+    used = sum(item is not None for item in out)
+    if used > len(shape):
+        raise IndexBoundsError(
+            f"an array of shape {shape} was given {used} indices.",
+            where=called_at(),
+            mend=f"Give {len(shape)} at most.",
+        )
+    fill = [slice(None)] * (len(shape) - used)
+    at = len(out) if dots is None else dots
+    return [*out[:at], *fill, *out[at:]]
+
+
+def _array_item(item: Any, shape: Shape) -> list[Any]:
+    """Give an index array; a boolean one as the places where it is true."""
+    if isinstance(item, (list, tuple)):
+        raise ArgumentError(
+            f"an index was given a {type(item).__name__}: {item!r:.60}.",
+            where=called_at(),
+            mend="Use an array, jnp.array(...), or a tuple as the whole index.",
+        )
+    x = array_argument(item, "indexing", "an index")
+    if x.dtype == dtypes.bool_:
+        mask = static_array(
+            x, "indexing with a boolean array", "that array",
+            "which fix the shape of the result",
+        )
+        dtype = dtypes.scalar_dtype(int)
+        return [from_host(places.astype(dtype)) for places in np.nonzero(mask)]
+    if not dtypes.is_integer(x.dtype):
+        raise wrong_dtype(
+            "indexing",
+            f"takes integers and booleans; got {describe(x)}.",
+            "Convert the index with astype(int).",
+        )
+    if not x.shape and not isinstance(x, Tracer):
+        return [int(x)]
+    return [x]
+
+
+def _inside(item: int, shape: Shape, axis: int) -> int:
+    """Give a static index counted from the front."""
+    n = shape[axis]
+    if not -n <= item < n:
+        raise IndexBoundsError(
+            f"index {item} is out of bounds for axis {axis} of an array of shape {shape}.",
+            where=called_at(),
+            mend=f"Use an index from {-n} to {n - 1}."
+            if n
+            else "The axis is empty.",
+        )
+    return item % n
+
+
+def _cut(item: slice, n: int, axis: int) -> Cut:
+    """Work out a slice with static bounds.
+
+    Raises:
+        ArgumentError: a traced bound.
+    """
+    bounds = []
+    for bound in (item.start, item.stop, item.step):
+        if isinstance(bound, Tracer) and bound.concrete() is None:
+            raise ArgumentError(
+                f"a slice of axis {axis} has a traced bound, {bound.describe()}; shapes "
+                "must be known when tracing.",
+                where=called_at(),
+                mend="Use lax.dynamic_slice (traced start, static length), or a mask "
+                "with jnp.where.",
+            )
+        bounds.append(None if bound is None else bound.__index__())
+    start, stop, step = slice(*bounds).indices(n)
+    return Cut(start, len(range(start, stop, step)), step)
+
+
+def _batch_shape(arrays: list[Any]) -> Shape:
+    """Give the common shape of index arrays."""
+    try:
+        return tuple(np.broadcast_shapes(*[a.shape for a in arrays]))
+    except ValueError:
+        raise IndexBoundsError(
+            "index arrays do not broadcast: "
+            f"{', '.join(map(describe, arrays))}.",
+            where=called_at(),
+            mend="Make their shapes fit, for instance with jnp.ix_.",
+        ) from None
+
+
+# -- reading ---------------------------------------------------------------------------
+
+
+def getitem(
+    x: Any, index: Any, mode: Any = None, fill_value: Any = None, **promises: bool
+) -> Value:
+    """Read what an index names; traced and array indices out of bounds are clipped."""
+    if type(index) is int and x.shape:
+        i = _inside(index, x.shape, 0)
+        rest = x.shape[1:]
+        zeros = (0,) * len(rest)
+        return structural.reshape(slice_(x, (i, *zeros), (i + 1, *rest)), rest)
+    plan = plan_index(x.shape, index)
+    how = canonical_mode(mode, CLIP)
+    boxed = _sliced(x, plan)
+    arrays = plan.arrays
+    if not arrays:
+        return structural.reshape(boxed, plan.result_shape())
+    if not plan.batch and how == CLIP:
+        return _read_box(boxed, plan)
+    # Axes with static indices have gone: count the others anew.
+    kept = [i for i, e in enumerate(plan.entries) if not isinstance(e, int)]
+    boxed = structural.reshape(boxed, [boxed.shape[i] for i in kept])
+    axes = [kept.index(i) for i, _ in arrays]
+    places = _index_matrix([a for _, a in arrays], [boxed.shape[i] for i in axes], plan)
+    numbers = element_numbers(tuple(axes), len(plan.batch), len(kept))
+    sizes = [1 if i in axes else n for i, n in enumerate(boxed.shape)]
+    out = gather(boxed, places, numbers, sizes, how, fill_value, **promises)
+    return _arranged(out, plan)
+
+
+def _sliced(x: Value, plan: Plan) -> Value:
+    """Apply the static slices and integers of a plan, keeping all axes."""
+    starts, limits, strides, turned = [], [], [], []
+    for axis, (entry, n) in enumerate(zip(plan.entries, x.shape)):
+        if isinstance(entry, int):
+            entry = Cut(entry, 1, 1)
+        elif not isinstance(entry, Cut):
+            entry = Cut(0, n, 1)
+        first, count, step = entry.start, entry.length, entry.step
+        if step < 0:
+            turned.append(axis)
+            first, step = first + (count - 1) * step, -step
+        if not count:
+            first, step = 0, 1
+        starts.append(first)
+        limits.append(first + (count - 1) * step + 1 if count else first)
+        strides.append(step)
+    return reverse(slice_(x, starts, limits, strides), turned)
+
+
+def _read_box(x: Value, plan: Plan) -> Value:
+    """Read one box at traced integers."""
+    starts: list[Any] = [0] * len(x.shape)
+    sizes = list(x.shape)
+    for axis, place in plan.arrays:
+        if not sizes[axis]:
+            _inside(0, x.shape, axis)
+        starts[axis], sizes[axis] = place, 1
+    return structural.reshape(dynamic_slice(x, starts, sizes), plan.result_shape())
+
+
+def _index_matrix(arrays: list[Any], lengths: list[int], plan: Plan) -> Value:
+    """Stack index arrays along a new last axis, negative ones counted from the end."""
+    columns = []
+    wide = any(a.dtype in (dtypes.int64, dtypes.uint32, dtypes.uint64) for a in arrays)
+    dtype = dtypes.canonical("int64") if wide else dtypes.int32
+    for a, n in zip(arrays, lengths):
+        a = convert(a, dtype)
+        a = table.select(table.lt(a, 0), table.add(a, n), a)
+        a = structural.broadcast_to(a, plan.batch)
+        columns.append(structural.expand_axes(a, (len(plan.batch),)))
+    return concatenate(columns, len(plan.batch))
+
+
+def _arranged(out: Value, plan: Plan) -> Value:
+    """Bring (batch axes, sliced axes) into the order of the result."""
+    batch = len(plan.batch)
+    slices = [i for i, e in enumerate(plan.entries) if isinstance(e, Cut)]
+    order: list[int] = []
+    for place in plan.layout:
+        if place is None:
+            continue
+        order.extend(range(batch) if place < 0 else [batch + slices.index(place)])
+    return structural.reshape(structural.transpose(out, order), plan.result_shape())
+
+
+# -- writing ---------------------------------------------------------------------------
+
+
+class At:
+    """The property `x.at`: `x.at[index]` names places to read or to give new values."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __getitem__(self, index: Any) -> Places:
+        return Places(self.array, index)
+
+    def __repr__(self) -> str:
+        """Show the array whose places are named."""
+        return f"At({self.array!r})"
+
+
+class Places:
+    """Places of an array; the methods give a new array that differs there.
+
+    All take `mode`: "drop" (default: writes out of bounds are not done), "clip" or
+    "promise_in_bounds", and the promises `indices_are_sorted` and `unique_indices`.
+    Repeated places are combined, by `set` in an order that is not fixed.
+    """
+
+    __slots__ = ("array", "index")
+
+    def __init__(self, array: Any, index: Any) -> None:
+        self.array = array
+        self.index = index
+
+    def set(self, values: Any, **options: Any) -> Value:
+        """Put values there."""
+        return write("set", self.array, self.index, values, **options)
+
+    def add(self, values: Any, **options: Any) -> Value:
+        """Add values there."""
+        return write("add", self.array, self.index, values, **options)
+
+    def subtract(self, values: Any, **options: Any) -> Value:
+        """Subtract values there."""
+        return write(
+            "add", self.array, self.index, ufuncs.negative(values), **options
+        )
+
+    def multiply(self, values: Any, **options: Any) -> Value:
+        """Multiply by values there."""
+        return write("mul", self.array, self.index, values, **options)
+
+    mul = multiply
+
+    def divide(self, values: Any, **options: Any) -> Value:
+        """Divide by values there."""
+        ones = creation.ones_like(self.array)
+        return ufuncs.divide(
+            self.array, write("mul", ones, self.index, values, **options)
+        )
+
+    def power(self, values: Any, **options: Any) -> Value:
+        """Raise to powers there."""
+        ones = creation.ones_like(self.array)
+        return ufuncs.power(
+            self.array, write("mul", ones, self.index, values, **options)
+        )
+
+    def min(self, values: Any, **options: Any) -> Value:
+        """Keep the lesser there."""
+        return write("min", self.array, self.index, values, **options)
+
+    def max(self, values: Any, **options: Any) -> Value:
+        """Keep the greater there."""
+        return write("max", self.array, self.index, values, **options)
+
+    def apply(self, function: Callable[[Any], Any], **options: Any) -> Value:
+        """Apply an elementwise function there, once even to repeated places."""
+        return self.set(function(self.get()), **options)
+
+    def get(
+        self,
+        *,
+        mode: Any = None,
+        fill_value: Any = None,
+        indices_are_sorted: bool = False,
+        unique_indices: bool = False,
+    ) -> Value:
+        """Read them; out of bounds: clipped, or `fill_value` (nan) with mode="fill"."""
+        return getitem(
+            self.array,
+            self.index,
+            mode,
+            fill_value,
+            sorted_indices=indices_are_sorted,
+            unique_indices=unique_indices,
+        )
+
+    def __repr__(self) -> str:
+        """Show array and index."""
+        return f"{self.array!r}.at[{self.index!r}]"
+
+
+def write(
+    kind: str,
+    x: Any,
+    index: Any,
+    values: Any,
+    *,
+    mode: Any = None,
+    indices_are_sorted: bool = False,
+    unique_indices: bool = False,
+) -> Value:
+    """Combine values into the places of `x` that an index names.
+
+    Raises:
+        DtypeError: the values do not fit the dtype of `x`, as floats into integers.
+        ShapeError: the values do not broadcast to the places.
+    """
+    x = array_argument(x, f"at[...].{kind}")
+    plan = plan_index(x.shape, index)
+    values = _fitting(values, x, f"at[...].{kind}")
+    wanted = plan.result_shape()
+    values = _without_new_axes(
+        creation.broadcast_array(values, wanted, f"at[...].{kind}"), plan
+    )
+    how = canonical_mode(mode, FILL)
+    promises = indices_are_sorted, unique_indices
+    whole = all(
+        e.step == 1 for e in plan.entries if isinstance(e, Cut)
+    )
+    if not plan.batch and whole:
+        return _write_box(kind, x, plan, values, how)
+    return _write_elements(kind, x, plan, values, how, promises)
+
+
+def _fitting(values: Any, x: Value, who: str) -> Value:
+    """Convert values to the dtype of `x`, unless that loses their kind."""
+    values = array_argument(values, who, "values")
+    have, want = values.dtype, x.dtype
+    ranks = [_KINDS.index(dtypes.kind_of(d)) for d in (have, want)]
+    if ranks[0] > ranks[1]:
+        raise wrong_dtype(
+            who,
+            f"cannot put values of type {describe(values)} into {describe(x)}.",
+            "Convert the array or the values with astype first.",
+        )
+    return convert(values, want)
+
+
+_KINDS = (bool, int, float, complex)
+
+
+def _without_new_axes(values: Value, plan: Plan) -> Value:
+    """Drop the axes of length one that None made in the result."""
+    shape: list[int] = []
+    for place in plan.layout:
+        if place is not None:
+            length = plan.batch if place < 0 else (plan.entries[place].length,)
+            shape.extend(length)
+    return structural.reshape(values, shape)
+
+
+def _write_box(kind: str, x: Value, plan: Plan, values: Value, how: str) -> Value:
+    """Write one box at static or traced starts."""
+    dtype = dtypes.int32
+    axes, starts = [], []
+    for axis, (entry, n) in enumerate(zip(plan.entries, x.shape)):
+        if isinstance(entry, Cut):
+            if entry.length == n:
+                continue
+            start: Any = table.full((), entry.start, dtype)
+        elif isinstance(entry, int):
+            start = table.full((), entry, dtype)
+        else:
+            start = convert(entry, dtype)
+            start = table.select(table.lt(start, 0), table.add(start, n), start)
+        axes.append(axis)
+        starts.append(structural.reshape(start, (1,)))
+    dropped = tuple(i for i, e in enumerate(plan.entries) if not isinstance(e, Cut))
+    numbers = ScatterDimensionNumbers(
+        tuple(range(len(values.shape))), dropped, tuple(axes)
+    )
+    places = concatenate(starts, 0) if starts else table.full((0,), 0, dtype)
+    return scatter(kind, x, places, values, numbers, how, True, True)
+
+
+def _write_elements(
+    kind: str,
+    x: Value,
+    plan: Plan,
+    values: Value,
+    how: str,
+    promises: tuple[bool, bool],
+) -> Value:
+    """Write at index arrays; slices that are not whole become index arrays too."""
+    count = len(plan.batch)
+    cuts = [
+        i
+        for i, e in enumerate(plan.entries)
+        if isinstance(e, Cut) and (e.length != x.shape[i] or e.step != 1)
+    ]
+    shape = (*plan.batch, *(plan.entries[i].length for i in cuts))
+    axes, arrays = [], []
+    for axis, entry in enumerate(plan.entries):
+        if isinstance(entry, Cut):
+            if axis not in cuts:
+                continue
+            along = broadcasted_iota(np.int32, shape, count + cuts.index(axis))
+            entry = table.add(table.mul(along, entry.step), entry.start)
+        elif isinstance(entry, int):
+            entry = table.full((), entry, dtypes.int32)
+        else:
+            entry = structural.expand_axes(
+                structural.broadcast_to(entry, plan.batch), range(count, len(shape))
+            )
+        axes.append(axis)
+        arrays.append(entry)
+    matrix = _index_matrix(
+        arrays, [x.shape[i] for i in axes], Plan(plan.entries, shape, plan.layout)
+    )
+    others = [i for i in range(len(x.shape)) if i not in axes]
+    order = _update_order(plan, [*cuts, *others])
+    windows = tuple(range(len(shape), len(shape) + len(others)))
+    numbers = ScatterDimensionNumbers(windows, tuple(axes), tuple(axes))
+    updates = structural.transpose(values, order)
+    return scatter(kind, x, matrix, updates, numbers, how, *promises)
+
+
+def _update_order(plan: Plan, slices: list[int]) -> list[int]:
+    """Give, for (batch axes, these sliced axes), their places among the values' axes."""
+    batch = len(plan.batch)
+    at: dict[int, int] = {}
+    position = 0
+    for place in plan.layout:
+        if place is not None:
+            at[place] = position
+            position += batch if place < 0 else 1
+    start = at.get(-1, 0)
+    return [*range(start, start + batch), *(at[i] for i in slices)]
+
+
+def setitem(x: Any, index: Any, value: Any) -> NoReturn:
+    """Refuse `x[index] = value`.
+
+    Raises:
+        ArgumentError: always; it is a TypeError.
+    """
+    raise ArgumentError(
+        f"x[...] = value was asked of {describe(x)}: arrays never change.",
+        where=called_at(),
+        mend="Write x = x.at[...].set(value), or x = x.at[...].add(value) for +=.",
+    )
+
+
+def iterate(x: Any) -> Iterator[Value]:
+    """Give the members along the first axis."""
+    if not x.shape:
+        raise wrong_shape("iteration", f"over {describe(x)}, a scalar.", "Use ravel().")
+    if isinstance(x, Array):
+        weak = x.weak
+        return iter([from_host(row, weak) for row in x.fetch()])
+    return iter(shaping.unstack(x))
+
+
+def size_of(shape: Shape) -> int:
+    """Give the number of elements of a shape."""
+    return math.prod(shape)

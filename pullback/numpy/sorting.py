@@ -1,0 +1,390 @@
+"""Sorting, searching in sorted arrays, and sets of elements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.core.array import from_host
+from pullback.core.origin import called_at
+from pullback.core.trace import Value
+from pullback.errors import ArgumentError
+from pullback.numpy import composed, creation, reductions, shaping, taking, ufuncs
+from pullback.numpy.arguments import (
+    array_argument,
+    describe,
+    static_array,
+    static_int,
+    wrong_shape,
+)
+from pullback.numpy.promotion import convert, promote_arrays
+from pullback.primitives import cumulative, shaping as pieces, sorting, structural, table
+from pullback.primitives.creation import iota
+from pullback.primitives.recipes import canonical_axis
+
+
+def _along(a: Any, axis: int | None, who: str) -> tuple[Value, int]:
+    """Give an array with axes and one of them; None ravels."""
+    a = array_argument(a, who)
+    if axis is None:
+        return shaping.ravel(a), 0
+    return a, canonical_axis(axis, len(a.shape), who)
+
+
+# -- order -----------------------------------------------------------------------------
+
+
+def sort(
+    a: Any,
+    axis: int | None = -1,
+    *,
+    kind: None = None,
+    order: None = None,
+    stable: bool = True,
+    descending: bool = False,
+) -> Value:
+    """Sort along an axis, nan last; stable by default."""
+    a, along = _along(a, axis, "sort")
+    if not descending:
+        return sorting.sort([a], along, 1, stable)[0]
+    turned = pieces.reverse(a, (along,))
+    return pieces.reverse(sorting.sort([turned], along, 1, stable)[0], (along,))
+
+
+def argsort(
+    a: Any,
+    axis: int | None = -1,
+    *,
+    kind: None = None,
+    order: None = None,
+    stable: bool = True,
+    descending: bool = False,
+) -> Value:
+    """Give the places that sort an axis; stable by default."""
+    a, along = _along(a, axis, "argsort")
+    dtype = dtypes.scalar_dtype(int)
+    if not descending:
+        return sorting.argsort(a, along, stable, dtype)
+    turned = sorting.argsort(pieces.reverse(a, (along,)), along, stable, dtype)
+    return pieces.reverse(table.sub(a.shape[along] - 1, turned), (along,))
+
+
+def lexsort(keys: Any, axis: int = -1) -> Value:
+    """Give the places that sort by the last key, then by the one before, and so on."""
+    given = promote_keys(keys)
+    along = canonical_axis(axis, len(given[0].shape), "lexsort")
+    dtype = dtypes.scalar_dtype(int)
+    shape = given[0].shape
+    places = structural.broadcast(iota(dtype, shape[along]), shape, (along,))
+    operands = [*reversed(given), places]
+    return sorting.sort(operands, along, len(given), True)[-1]
+
+
+def promote_keys(keys: Any) -> list[Value]:
+    """Give the sort keys as arrays of one shape.
+
+    Raises:
+        ArgumentError: there are none.
+    """
+    given = [creation.asarray(k) for k in keys]
+    if not given:
+        raise ArgumentError(
+            "lexsort was given no keys.", where=called_at(), mend="Give one or more."
+        )
+    return [shaping.atleast_1d(k) for k in given]
+
+
+def partition(a: Any, kth: Any, axis: int = -1) -> Value:
+    """Give the array sorted along an axis, which is a partition at any place."""
+    a, along = _along(a, axis, "partition")
+    canonical_axis(static_int(kth, "partition", "kth"), a.shape[along], "partition")
+    return sort(a, along)
+
+
+def argpartition(a: Any, kth: Any, axis: int = -1) -> Value:
+    """Give the places that sort an axis, which is a partition at any place."""
+    a, along = _along(a, axis, "argpartition")
+    canonical_axis(static_int(kth, "argpartition", "kth"), a.shape[along], "partition")
+    return argsort(a, along)
+
+
+# -- search ----------------------------------------------------------------------------
+
+
+def searchsorted(
+    a: Any,
+    v: Any,
+    side: str = "left",
+    sorter: Any = None,
+    *,
+    method: str = "compare_all",
+) -> Value:
+    """Give where elements belong in a sorted vector, by bisection."""
+    if side not in ("left", "right"):
+        raise ArgumentError(
+            f"searchsorted was given side={side!r}.",
+            where=called_at(),
+            mend="Use 'left' or 'right'.",
+        )
+    a, v = promote_arrays("searchsorted", a, v)
+    if len(a.shape) != 1:
+        raise wrong_shape(
+            "searchsorted", f"takes a vector a; got {describe(a)}.", "Sort and ravel it."
+        )
+    if sorter is not None:
+        a = taking.take(a, sorter, mode="clip")
+    n = a.shape[0]
+    dtype = dtypes.scalar_dtype(int)
+    low = table.full(v.shape, 0, dtype)
+    high = table.full(v.shape, n, dtype)
+    if not n:
+        return low
+    goes_before = table.lt if side == "left" else table.le
+    for _ in range(n.bit_length()):
+        middle = table.shift_right_arithmetic(table.add(low, high), one_of(dtype))
+        at = taking.take(a, middle, mode="clip")
+        open_ = table.lt(low, high)
+        later = table.or_(goes_before(at, v), _only_nan(v, at, side))
+        low = table.select(table.and_(open_, later), table.add(middle, 1), low)
+        high = table.select(table.and_(open_, table.not_(later)), middle, high)
+    return low
+
+
+def one_of(dtype: dtypes.Dtype) -> Value:
+    """Give a scalar one of a dtype."""
+    return table.full((), 1, dtype)
+
+
+def _only_nan(v: Value, at: Value, side: str) -> Value:
+    """Give where v is nan and belongs after `at`: nan sorts last."""
+    nan = composed.isnan(v)
+    return nan if side == "right" else table.and_(nan, table.not_(composed.isnan(at)))
+
+
+def digitize(x: Any, bins: Any, right: bool = False) -> Value:
+    """Give the numbers of the bins that elements fall into."""
+    x, bins = array_argument(x, "digitize"), array_argument(bins, "digitize", "bins")
+    if len(bins.shape) != 1:
+        raise wrong_shape(
+            "digitize", f"takes a vector of bins; got {describe(bins)}.", "Ravel it."
+        )
+    n = bins.shape[0]
+    if not n:
+        return table.full(x.shape, 0, dtypes.scalar_dtype(int))
+    up = searchsorted(bins, x, "left" if right else "right")
+    turned = pieces.reverse(bins, (0,))
+    # Decreasing bins: count from the other end.
+    down = table.sub(n, searchsorted(turned, x, "right" if right else "left"))
+    last = taking.take(bins, n - 1, mode="clip")
+    first = taking.take(bins, 0, mode="clip")
+    return composed.where(ufuncs.greater_equal(last, first), up, down)
+
+
+def bincount(
+    x: Any, weights: Any = None, minlength: int = 0, *, length: int | None = None
+) -> Value:
+    """Count how often each integer occurs; a static `length` allows traced x."""
+    x = array_argument(x, "bincount")
+    if len(x.shape) != 1 or not (dtypes.is_integer(x.dtype) or ufuncs.is_boolean(x)):
+        raise wrong_shape(
+            "bincount", f"takes a vector of integers; got {describe(x)}.", "Convert it."
+        )
+    x = convert(x, dtypes.scalar_dtype(int)) if ufuncs.is_boolean(x) else x
+    if length is None:
+        known = static_array(x, "bincount", "x", "which fix the length of the result")
+        if known.size and known.min() < 0:
+            raise ArgumentError(
+                "bincount was given negative numbers.", where=called_at(), mend="Shift them."
+            )
+        length = max(minlength, int(known.max()) + 1 if known.size else 0)
+    unit: Any = one_of(dtypes.scalar_dtype(int)) if weights is None else weights
+    unit = creation.asarray(unit)
+    start = table.full((length,), ufuncs.scalar_like(unit, 0), unit.dtype)
+    places = x if x.dtype.kind == "u" else table.max(x, 0)
+    return start.at[places].add(unit)  # type: ignore[no-any-return, attr-defined]
+
+
+# -- sets ------------------------------------------------------------------------------
+
+
+class UniqueAll(NamedTuple):
+    """The distinct elements, where they are first, how to rebuild, how often."""
+
+    values: Value
+    indices: Value
+    inverse_indices: Value
+    counts: Value
+
+
+class UniqueCounts(NamedTuple):
+    """The distinct elements and how often each occurs."""
+
+    values: Value
+    counts: Value
+
+
+class UniqueInverse(NamedTuple):
+    """The distinct elements and how to rebuild the array of them."""
+
+    values: Value
+    inverse_indices: Value
+
+
+def unique(
+    ar: Any,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+    *,
+    equal_nan: bool = True,
+    size: int | None = None,
+    fill_value: Any = None,
+    sorted: bool = True,
+) -> Any:
+    """Give the distinct elements, sorted; a static `size` allows traced arrays.
+
+    With `size`, results are cut off, or filled with `fill_value` (the least element).
+    """
+    ar = array_argument(ar, "unique")
+    wanted = return_index, return_inverse, return_counts
+    if size is not None:
+        if axis is not None:
+            raise ArgumentError(
+                "unique was given both size= and axis=.",
+                where=called_at(),
+                mend="Ravel the array, or leave out size.",
+            )
+        return _unique_of_size(ar, wanted, size, fill_value, equal_nan)
+    known = static_array(ar, "unique", "ar", "which fix the length of the result")
+    found = np.unique(
+        known, return_index, return_inverse, return_counts, axis, equal_nan=equal_nan
+    )
+    if not any(wanted):
+        return from_host(found)
+    dtype = dtypes.scalar_dtype(int)
+    return (from_host(found[0]), *(from_host(i.astype(dtype)) for i in found[1:]))
+
+
+def _unique_of_size(
+    ar: Value, wanted: tuple[bool, bool, bool], size: int, fill: Any, equal_nan: bool
+) -> Any:
+    """Find distinct elements of a traced array."""
+    x = shaping.ravel(ar)
+    n = x.shape[0]
+    order = argsort(x)
+    ordered = taking.take(x, order, mode="clip")
+    fresh = table.ne(ordered[1:], ordered[:-1])
+    if equal_nan:
+        nans = composed.isnan(ordered)
+        fresh = table.and_(fresh, table.not_(table.and_(nans[1:], nans[:-1])))
+    fresh = shaping.concatenate([creation.ones(min(n, 1), bool), fresh])
+    (starts,) = taking.nonzero(fresh, size=size, fill_value=n)
+    used = table.lt(starts, n)
+    values = taking.take(ordered, starts, mode="clip")
+    rest: Any = x.min() if fill is None and n else creation.asarray(fill or 0)
+    out: list[Any] = [table.select(used, values, convert(rest, x.dtype))]
+    if wanted[0]:
+        out.append(taking.take(order, starts, mode="clip"))
+    if wanted[1]:
+        rank = table.sub(cumulative.cumsum(convert(fresh, order.dtype), 0), 1)
+        inverse = creation.zeros_like(order).at[order].set(rank)  # type: ignore[attr-defined]
+        out.append(structural.reshape(inverse, ar.shape))
+    if wanted[2]:
+        ends = shaping.append(starts[1:], creation.array([n], starts.dtype))
+        out.append(table.sub(ends, starts))
+    return tuple(out) if len(out) > 1 else out[0]
+
+
+def unique_values(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> Value:
+    """Give the distinct elements."""
+    return unique(x, size=size, fill_value=fill_value)  # type: ignore[no-any-return]
+
+
+def unique_counts(x: Any, /, **options: Any) -> UniqueCounts:
+    """Give the distinct elements and how often each occurs."""
+    return UniqueCounts(*unique(x, return_counts=True, **options))
+
+
+def unique_inverse(x: Any, /, **options: Any) -> UniqueInverse:
+    """Give the distinct elements and how to rebuild the array of them."""
+    return UniqueInverse(*unique(x, return_inverse=True, **options))
+
+
+def unique_all(x: Any, /, **options: Any) -> UniqueAll:
+    """Give all that `unique` can give."""
+    return UniqueAll(*unique(x, True, True, True, **options))
+
+
+def isin(
+    element: Any,
+    test_elements: Any,
+    assume_unique: bool = False,
+    invert: bool = False,
+    *,
+    method: str = "auto",
+) -> Value:
+    """Give which elements are among others; nan equals nothing."""
+    x, among = promote_arrays(
+        "isin", creation.asarray(element), creation.asarray(test_elements)
+    )
+    among = sort(among, None)
+    n = among.shape[0]
+    if n:
+        place = composed.clip(searchsorted(among, x), 0, n - 1)
+        found = table.eq(taking.take(among, place, mode="clip"), x)
+    else:
+        found = table.full(x.shape, False, dtypes.bool_)
+    return table.not_(found) if invert else found
+
+
+in1d = isin
+
+
+def _known_pair(ar1: Any, ar2: Any, who: str) -> list[Any]:
+    """Give two arrays of one dtype whose values fix the shape of a result."""
+    pair = promote_arrays(who, creation.asarray(ar1), creation.asarray(ar2))
+    return [
+        static_array(x, who, "its arguments", "which fix the length of the result")
+        for x in pair
+    ]
+
+
+def union1d(ar1: Any, ar2: Any) -> Value:
+    """Give the distinct elements of both."""
+    return from_host(np.union1d(*_known_pair(ar1, ar2, "union1d")))
+
+
+def intersect1d(
+    ar1: Any, ar2: Any, assume_unique: bool = False, return_indices: bool = False
+) -> Any:
+    """Give the distinct elements that are in both."""
+    pair = _known_pair(ar1, ar2, "intersect1d")
+    found = np.intersect1d(*pair, assume_unique, return_indices)
+    if not return_indices:
+        return from_host(found)
+    dtype = dtypes.scalar_dtype(int)
+    return (from_host(found[0]), *(from_host(i.astype(dtype)) for i in found[1:]))
+
+
+def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Value:
+    """Give the distinct elements of the first that are not in the second."""
+    pair = _known_pair(ar1, ar2, "setdiff1d")
+    return from_host(np.setdiff1d(*pair, assume_unique))
+
+
+def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Value:
+    """Give the distinct elements that are in one of both only."""
+    pair = _known_pair(ar1, ar2, "setxor1d")
+    return from_host(np.setxor1d(*pair, assume_unique))
+
+
+def sort_complex(a: Any) -> Value:
+    """Sort along the last axis, as complex numbers."""
+    out = sort(array_argument(a, "sort_complex"))
+    return convert(out, dtypes.complex_dtype(out.dtype))
+
+

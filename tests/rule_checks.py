@@ -168,7 +168,7 @@ def check_first_order(f, xs, tol, what):
     outs, outs_dot = jvp(f, tuple(xs), tuple(dots))
     assert_close(outs, f(*xs), 1e-12, f"{what}: primal output of jvp")
     above, below = leaves(f(*moved(xs, dots, STEP))), leaves(f(*moved(xs, dots, -STEP)))
-    slopes = [(a - b) / (2 * STEP) for a, b in zip(above, below)]
+    slopes = [((a - b) / (2 * STEP)).astype(a.dtype) for a, b in zip(above, below)]
     assert_close(outs_dot, slopes, tol, f"{what}: jvp against differences")
     primal, pull = vjp(f, *xs)
     assert_close(primal, outs, 1e-12, f"{what}: primal output of vjp")

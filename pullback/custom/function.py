@@ -22,7 +22,7 @@ from pullback.custom.nondiff import (
     split_arguments,
 )
 from pullback.custom.rule import Rules, captured_by, check_arity
-from pullback.custom.site import Site
+from pullback.custom.site import Site, watching
 from pullback.errors import ArgumentError, RuleArityError
 
 _logs: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar(
@@ -97,7 +97,7 @@ class CustomFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function; outside of transformations, just that."""
         trace = current_trace()
-        if trace is EVAL:
+        if trace is EVAL and not watching():
             return self.rules.fun(*args, **kwargs)
         arguments, values = split_arguments(
             self.rules.fun, self.call_signature, self.nondiff, args, kwargs

@@ -6,6 +6,7 @@ hold sites as static parameters, compared by identity; a site runs nothing until
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -47,6 +48,13 @@ from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.linearize import LinearTrace, LinearTracer
 from pullback.transforms.stage import stage_flat
 from pullback.transforms.transpose import backward, record
+
+
+#: Whether a rule is running, so that calls of its function tell the output's type.
+_watched: contextvars.ContextVar[bool] = contextvars.ContextVar(
+    "watched", default=False
+)
+watching = _watched.get
 
 
 class Forward(NamedTuple):
@@ -256,6 +264,7 @@ class Site:
         dots = self.in_tree.unflatten(
             [rule_tangent(t, rules.jvp_symbolic) for t in tangents]
         )
+        token = _watched.set(True)
         try:
             out = rule(
                 *arguments.leading(),
@@ -264,6 +273,8 @@ class Site:
             )
         except LinearityError as error:
             raise self.name_rule(error, "custom_jvp", rule) from None
+        finally:
+            _watched.reset(token)
         primal_out, tangent_out = pair_of(out, "custom_jvp", rule, rules.fun)
         outs, self.out_tree = output_leaves(primal_out, describe_rule("custom_jvp", rule), rule)
         self.agree(operands, outs, "custom_jvp", rule)
@@ -350,7 +361,11 @@ class Site:
         if rules.vjp_symbolic:
             flags = iter(perturbed)
             values = tree.map(lambda x: CustomVJPPrimal(x, next(flags)), values)
-        out = arguments.call(rule, arguments.join(values))
+        token = _watched.set(True)
+        try:
+            out = arguments.call(rule, arguments.join(values))
+        finally:
+            _watched.reset(token)
         primal_out, res = pair_of(out, "custom_vjp fwd", rule, rules.fun)
         who = describe_rule("custom_vjp fwd", rule)
         outs, self.out_tree = output_leaves(primal_out, who, rule)

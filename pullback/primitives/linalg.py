@@ -31,6 +31,7 @@ from pullback.primitives.lapack import (
     solve_triangular,
 )
 from pullback.primitives.recipes import batch_to_front, check_same_dtype, lower_as
+from pullback.primitives.reduction import reduce_prod
 from pullback.primitives.shaping import pad, slice_in_dim
 from pullback.primitives.structural import (
     add_tangents,
@@ -41,7 +42,18 @@ from pullback.primitives.structural import (
     reshape,
     transpose,
 )
-from pullback.primitives.table import add, conj, convert, eq, ge, mul, select, sub
+from pullback.primitives.table import (
+    add,
+    conj,
+    convert,
+    eq,
+    ge,
+    mul,
+    ne,
+    rem,
+    select,
+    sub,
+)
 
 # -- matrix algebra in rules -----------------------------------------------------------
 
@@ -497,3 +509,82 @@ def lu_solve(factors: Value, permutation: Value, b: Value) -> Value:
         factors, ordered, left_side=True, lower=True, unit_diagonal=True
     )
     return triangular_solve(factors, half, left_side=True)
+
+
+# -- determinants ----------------------------------------------------------------------
+
+
+@frozen
+class Det(MatrixOperation):
+    """The determinant of square matrices."""
+
+    def abstract(self, a: Aval) -> Aval:
+        check_matrix("det", a, square=True)
+        return Aval(a.shape[:-2], a.dtype)
+
+    def eager(self, a: Any) -> Any:
+        return np.linalg.det(a)
+
+    def lower(self, ctx: Any, a: Any) -> Any:
+        def by_factors(a: Value) -> Value:
+            factors, pivots, _ = lu(a)
+            return mul(parity(pivots, a.dtype), product(diagonal(factors)))
+
+        return lower_as(ctx, by_factors, a)
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        (a,), (t,) = primals, tangents
+        if is_zero(t):
+            out = self(a)
+            return out, Zero(like=out)
+        # Jacobi: d det A = tr(adj(A) dA), with adj(A) = det(P) adj(U) L^-1 P. With
+        # U = [[V, u], [0, e]] and d = det V, adj(U) = [[d e V^-1, -d V^-1 u], [0, d]],
+        # which does not divide by the last pivot: it holds for matrices of rank n - 1.
+        n = a.shape[-1]
+        rank = len(a.shape)
+        factors, pivots, permutation = lu(a)
+        rows = triangular_solve(
+            factors,
+            permute_rows(t, permutation),
+            left_side=True,
+            lower=True,
+            unit_diagonal=True,
+        )
+        corner = slice_in_dim(
+            slice_in_dim(factors, n - 1, n, rank - 2), n - 1, n, rank - 1
+        )
+        side = resize(slice_in_dim(factors, n - 1, n, rank - 1), n - 1, 1)
+        bottom = slice_in_dim(rows, n - 1, n, rank - 2)
+        right = sub(
+            mul(corner, resize(rows, n - 1, n - 1)),
+            mul(side, slice_in_dim(bottom, 0, n - 1, rank - 1)),
+        )
+        inner = triangular_solve(resize(factors, n - 1, n - 1), right, left_side=True)
+        pivot = diagonal(factors)
+        sign = parity(pivots, a.dtype)
+        minor = mul(sign, product(slice_in_dim(pivot, 0, n - 1, rank - 2)))
+        last = slice_in_dim(bottom, n - 1, n, rank - 1)
+        trace = add(
+            reduce_sum(diagonal(inner), (rank - 2,)), reshape(last, a.shape[:-2])
+        )
+        return mul(sign, product(pivot)), mul(minor, trace)
+
+    def batch(self, size: int, operands: Any, dims: Any) -> Any:
+        return self(move_axis(operands[0], dims[0], 0)), 0
+
+
+det = Det()
+
+
+def product(x: Value) -> Value:
+    """Multiply along the last axis."""
+    return reduce_prod(x, (len(x.shape) - 1,))
+
+
+def parity(pivots: Value, dtype: dtypes.Dtype) -> Value:
+    """Give the determinant of row exchanges, 1 or -1."""
+    here = broadcasted_iota(np.int32, pivots.shape, len(pivots.shape) - 1)
+    count = reduce_sum(
+        convert(ne(pivots, here), dtypes.int32), (len(pivots.shape) - 1,)
+    )
+    return convert(sub(1, mul(rem(count, 2), 2)), dtype)

@@ -46,6 +46,7 @@ from pullback.primitives.table import (
     convert,
     div,
     eq,
+    gt,
     imag,
     make_complex,
     mul,
@@ -446,3 +447,68 @@ def eig(a: Value) -> tuple[Value, Value]:
 def eigvals(a: Value) -> Value:
     """Give the eigenvalues."""
     return Eig(False)(a)[0]
+
+
+# -- pseudoinverse ---------------------------------------------------------------------
+
+
+@frozen
+class Pinv(MatrixOperation):
+    """The Moore-Penrose inverse; singular values below `rtol` of the largest count as 0.
+
+    `rtol` is max(m, n) times the dtype's epsilon where None.
+    """
+
+    rtol: float | None = None
+
+    def abstract(self, a: Aval) -> Aval:
+        check_matrix("pinv", a)
+        return Aval((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
+
+    def eager(self, a: Any) -> Any:
+        if not a.size:
+            return np.zeros(self.abstract(Aval(a.shape, a.dtype)).shape, a.dtype)
+        found = or_nan(Svd(), Svd().numpy, a)
+        u, s, vh = found
+        cutoff = tolerance(self.rtol, a) * s[..., :1]
+        inverse = np.where(s > cutoff, 1 / s, 0).astype(a.dtype)[..., None, :]
+        return np.swapaxes((u.conj() * inverse) @ vh.conj(), -1, -2)
+
+    def lower(self, ctx: Any, a: Any) -> Any:
+        def by_svd(a: Value) -> Value:
+            u, s, vh = svd(a)
+            largest = slice_in_dim(s, 0, 1, len(s.shape) - 1)
+            keep = gt(s, mul(largest, tolerance(self.rtol, a)))
+            inverse = select(keep, div(1.0, s), 0.0)
+            return matmul(mul(adjoint(vh), like_matrix(as_row(inverse), a)), adjoint(u))
+
+        if 0 in a.aval.shape:
+            return ctx.constant(0, self.abstract(a.aval))
+        return lower_as(ctx, by_svd, a)
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        (a,), (t,) = primals, tangents
+        p = self(a)
+        if is_zero(t):
+            return p, Zero(like=p)
+        # Golub and Pereyra, The differentiation of pseudo-inverses (1973), (4.12),
+        # for changes that keep the rank.
+        p_h, t_h = adjoint(p), adjoint(t)
+        moved = matmul(matmul(p, t), p)
+        left = matmul(matmul(p, p_h), t_h)
+        left = sub(left, matmul(matmul(left, a), p))
+        right = matmul(t_h, matmul(p_h, p))
+        right = sub(right, matmul(p, matmul(a, right)))
+        return p, add(sub(left, moved), right)
+
+
+def tolerance(rtol: float | None, a: Any) -> float:
+    """Give the relative size below which singular values count as zero."""
+    if rtol is not None:
+        return rtol
+    return float(max(a.shape[-2:]) * dtypes.finfo(a.dtype).eps)
+
+
+def pinv(a: Value, rtol: float | None = None) -> Value:
+    """Give the Moore-Penrose inverse."""
+    return Pinv(rtol)(a)

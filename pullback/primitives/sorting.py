@@ -69,9 +69,10 @@ class Sort(Primitive):
             columns += zip(sort_keys(ctx, x), sort_keys(ctx, y))
         found: Any = None
         for x, y in reversed(columns):
-            less = total_less(ctx, x, y)
+            less = compare_totally(ctx, "LT", x, y)
             if found is not None:
-                tie = ctx.emit("stablehlo.and", [compare("EQ")(ctx, bit, x, y), found], bit)
+                tie = compare_totally(ctx, "EQ", x, y)
+                tie = ctx.emit("stablehlo.and", [tie, found], bit)
                 less = ctx.emit("stablehlo.or", [less, tie], bit)
             found = less
         return found
@@ -105,20 +106,26 @@ def sort_keys(ctx: Any, x: Any) -> list[Any]:
     if not dtypes.is_float(dtype):
         return [x]
     bit = Aval((), dtypes.bool_)
-    zero, nan = ctx.constant(0, x.aval), ctx.constant(np.nan, x.aval)
+    zero = ctx.constant(0, x.aval)
     is_null = compare("EQ")(ctx, bit, x, zero)
-    is_nan = compare("NE")(ctx, bit, x, x)
     x = ctx.emit("stablehlo.select", [is_null, zero, x], x.aval)
-    return [ctx.emit("stablehlo.select", [is_nan, nan, x], x.aval)]
+    return [positive_nan(ctx, x)]
 
 
-def total_less(ctx: Any, x: Any, y: Any) -> Any:
-    """Emit a comparison in which nan is greater than all."""
+def positive_nan(ctx: Any, x: Any) -> Any:
+    """Emit `x` with the same nan for every nan."""
+    is_nan = compare("NE")(ctx, Aval(x.aval.shape, dtypes.bool_), x, x)
+    nan = ctx.constant(np.nan, x.aval)
+    return ctx.emit("stablehlo.select", [is_nan, nan, x], x.aval)
+
+
+def compare_totally(ctx: Any, direction: str, x: Any, y: Any) -> Any:
+    """Emit a comparison in which nan equals itself and is greater than all."""
     bit = Aval((), dtypes.bool_)
     if not dtypes.is_float(x.aval.dtype):
-        return compare("LT")(ctx, bit, x, y)
+        return compare(direction)(ctx, bit, x, y)
     attributes = (
-        "comparison_direction = #stablehlo<comparison_direction LT>, "
+        f"comparison_direction = #stablehlo<comparison_direction {direction}>, "
         "compare_type = #stablehlo<comparison_type TOTALORDER>"
     )
     return ctx.emit("stablehlo.compare", [x, y], bit, attributes)
@@ -137,9 +144,16 @@ def sort_values(x: Any, axis: int, stable: bool) -> Any:
     zeros of both signs meet.
     """
     wide = comparable(x)
-    if stable and wide.dtype.kind in "fc" and np.any((wide == 0) & np.signbit(wide.real)):
+    if stable and negative_zeros(wide):
         return np.sort(wide, axis, kind="stable").astype(x.dtype)
     return np.sort(wide, axis).astype(x.dtype, copy=False)
+
+
+def negative_zeros(x: Any) -> bool:
+    """Whether zeros of both signs may have to be told apart."""
+    if x.dtype.kind == "c":
+        return negative_zeros(x.real) or negative_zeros(x.imag)
+    return x.dtype.kind == "f" and bool(np.any((x == 0) & np.signbit(x)))
 
 
 def sort_order(keys: Sequence[Any], axis: int, stable: bool) -> Any:
@@ -176,7 +190,7 @@ def argsort(
 class TopK(Primitive):
     """The greatest elements along the last axis, descending, and their places.
 
-    nan is greater than all; of equal elements the first comes first.
+    nan is greater than all, 0 than -0; of equal elements the first comes first.
     """
 
     k: int
@@ -204,14 +218,19 @@ class TopK(Primitive):
         n = x.shape[-1]
         # Ascending and stable on the reversed array, read backwards: descending, and
         # the first of equal elements first.
-        order = np.argsort(comparable(x)[..., ::-1], -1, kind="stable")
+        turned = comparable(x)[..., ::-1]
+        order = np.argsort(turned, -1, kind="stable")
+        if negative_zeros(turned):
+            order = np.lexsort([~np.signbit(turned), turned], -1)
         places = n - 1 - order[..., ::-1][..., : self.k]
         return [np.take_along_axis(x, places, -1), places.astype(np.int32)]
 
     def lower(self, ctx: Any, x: Any) -> list[Any]:
-        return ctx.emit_many(
-            "chlo.top_k", [x], self.abstract(x.aval), f"k = {self.k} : i64"
-        )
+        # The compiler orders nans by their sign; ours have none.
+        found = self.abstract(x.aval)
+        if dtypes.is_float(x.aval.dtype):
+            x = positive_nan(ctx, x)
+        return ctx.emit_many("chlo.top_k", [x], found, f"k = {self.k} : i64")
 
     def jvp(self, primals: Any, tangents: Any) -> Any:
         (x,), (t,) = primals, tangents

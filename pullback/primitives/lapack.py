@@ -7,6 +7,7 @@ before such a program runs: its text contains "lapack_".
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -96,6 +97,8 @@ def emit_lapack(
             where=called_at(),
             mend="Run it outside jit, or on the CPU.",
         )
+    if any(x.aval.size == 0 for x in operands):
+        return [ctx.constant(0, getattr(o, "aval", o)) for o in outs]
     letter = _LETTERS[operands[0].aval.dtype]
     typed = [o if isinstance(o, Matrix) else _Vector(o) for o in outs]
     rank = operands[0].aval.ndim
@@ -126,7 +129,14 @@ def over_batch(f: Callable[..., tuple[Any, ...]], *arrays: Any) -> list[Any]:
     batch = arrays[0].shape[:-2]
     if not batch:
         return list(f(*arrays))
-    flat = [x.reshape((-1, *x.shape[len(batch) :])) for x in arrays]
+    count = math.prod(batch)
+    flat: list[Any] = [x.reshape((count, *x.shape[len(batch) :])) for x in arrays]
+    if not count:
+        # The results' shapes are those of any matrix.
+        shapes = [
+            np.shape(y) for y in f(*[np.ones(x.shape[1:], x.dtype) for x in flat])
+        ]
+        return [np.zeros((*batch, *shape), arrays[0].dtype) for shape in shapes]
     rows = [f(*row) for row in zip(*flat)]
     return [np.stack(c).reshape((*batch, *np.shape(c[0]))) for c in zip(*rows)]
 

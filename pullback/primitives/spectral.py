@@ -454,9 +454,10 @@ def eigvals(a: Value) -> Value:
 
 @frozen
 class Pinv(MatrixOperation):
-    """The Moore-Penrose inverse; singular values below `rtol` of the largest count as 0.
+    """The Moore-Penrose inverse.
 
-    `rtol` is max(m, n) times the dtype's epsilon where None.
+    Singular values below `rtol` times the largest count as zero; `rtol` is max(m, n)
+    times the dtype's epsilon where None.
     """
 
     rtol: float | None = None

@@ -37,6 +37,10 @@ class IndexBoundsError(PullbackError, IndexError):
     """An index that an array of this shape does not have."""
 
 
+class MissingName(PullbackError, AttributeError):
+    """A function that the library does not have."""
+
+
 class NotAnArrayError(PullbackError, TypeError):
     """A value that is no array, scalar or traced value, where one is wanted."""
 

@@ -11,6 +11,7 @@ import glob
 import importlib
 import importlib.util
 import os
+from collections.abc import Callable
 from typing import Any
 
 from pullback.errors import BackendError
@@ -33,22 +34,25 @@ LIBRARIES = (
 )
 #: Modules of the compiler that hold the GPU's numerical library.
 SOLVERS = ("gpu_solver", "gpu_linalg", "gpu_prng", "gpu_sparse")
+#: Gives one of the compiler's modules by its name in the package.
+Load = Callable[[str], Any]
 
 
-def make_client(xla: Any) -> Any:
+def make_client(load: Load) -> Any:
     """Connect to the first GPU.
 
     Args:
-        xla: the module `jaxlib.xla_client`.
+        load: gives the compiler's modules.
 
     Raises:
         BackendError: the plugin is not installed.
     """
+    xla = load("xla_client")
     generation, path = find_plugin()
     load_libraries()
     if not xla.pjrt_plugin_loaded("cuda"):
         api = xla.load_pjrt_plugin_dynamically("cuda", path)
-        register_functions(xla, api, generation)
+        register_functions(load, api, generation)
     if not xla.pjrt_plugin_initialized("cuda"):
         xla.initialize_pjrt_plugin("cuda")
     options = {**xla.generate_pjrt_gpu_plugin_options(), "visible_devices": [0]}
@@ -84,8 +88,9 @@ def load_libraries() -> None:
                     continue
 
 
-def register_functions(xla: Any, api: Any, generation: str) -> None:
+def register_functions(load: Load, api: Any, generation: str) -> None:
     """Tell the compiler the functions that programs call: solvers, callbacks."""
+    xla = load("xla_client")
     extension = importlib.import_module(
         f"jax_{generation}_plugin.cuda_plugin_extension"
     )
@@ -100,8 +105,7 @@ def register_functions(xla: Any, api: Any, generation: str) -> None:
     for name, value in extension.ffi_handlers().items():
         xla.register_custom_call_target(name, value, platform="CUDA", api_version=1)
     for name in SOLVERS:
-        module = importlib.import_module(f"jaxlib.{name}")
-        for target, value, version in module.registrations()["CUDA"]:
+        for target, value, version in load(name).registrations()["CUDA"]:
             xla.register_custom_call_target(
                 target, value, platform="CUDA", api_version=version
             )

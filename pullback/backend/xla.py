@@ -90,15 +90,13 @@ class Backend:
         quiet = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         try:
-            self.version = check_version(
-                importlib.import_module("jaxlib.version").__version__
-            )
-            self.jax = importlib.import_module("jaxlib._jax")
-            self.xla = importlib.import_module("jaxlib.xla_client")
-            self.ir = importlib.import_module("jaxlib.mlir.ir")
-            self._mlir = importlib.import_module("jaxlib.mlir._mlir_libs")
+            self.version = check_version(load("version").__version__)
+            self.jax = load("_jax")
+            self.xla = load("xla_client")
+            self.ir = load("mlir.ir")
+            self._mlir = load("mlir._mlir_libs")
             for name in ("_jax_mlir_ext", "_stablehlo", "_chlo"):
-                importlib.import_module(f"jaxlib.mlir._mlir_libs.{name}")
+                load(f"mlir._mlir_libs.{name}")
         except ImportError as error:
             if isinstance(error, BackendError):
                 raise
@@ -119,7 +117,7 @@ class Backend:
         if self.platform == "cpu":
             self.client = self.xla.make_cpu_client(num_devices=1)
         elif self.platform == "cuda":
-            self.client = cuda.make_client(self.xla)
+            self.client = cuda.make_client(load)
         else:
             raise BackendError(
                 f"PULLBACK_PLATFORM is {self.platform!r}.", mend="Use 'cpu' or 'cuda'."
@@ -343,7 +341,7 @@ class Backend:
     @functools.cached_property
     def _lapack_targets(self) -> int:
         """Register LAPACK's functions with the compiler once, and count them."""
-        lapack = importlib.import_module("jaxlib.cpu._lapack")
+        lapack = load("cpu._lapack")
         lapack.initialize()
         targets = lapack.registrations()
         for name, function in targets.items():
@@ -455,6 +453,11 @@ class Backend:
             self.jax.HostBufferSemantics.ZERO_COPY,
         )
         return bool((probe.on_device_size_in_bytes() == 8) == config.enable_x64)
+
+
+def load(name: str) -> Any:
+    """Import one of the compiler's modules."""
+    return importlib.import_module(f"jaxlib.{name}")
 
 
 def check_version(text: str) -> tuple[int, ...]:

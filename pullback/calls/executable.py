@@ -21,6 +21,9 @@ from pullback.core.primitive import Primitive
 from pullback.core.trace import EVAL, Value, aval_of, unexpected_operand, using
 from pullback.errors import NanError
 
+#: Bytes from which copying an array costs more than a call through Python.
+LARGE = 2**20
+
 
 class CompiledJaxpr:
     """A program's executable, and how its operands and results fit it.
@@ -170,7 +173,9 @@ def _repeating_call(jaxpr: Jaxpr, primitive: Primitive) -> Callable[..., list[Ar
         return through_python
 
     def miss(args: Any, _: Any) -> tuple[Any, FastCall | None]:
-        return run_once(jaxpr, args, primitive), fast_call(jaxpr)
+        to_be_moved = large_on_host(args)
+        outs = run_once(jaxpr, args, primitive)
+        return outs, None if to_be_moved else fast_call(jaxpr)
 
     return here.dispatcher(jaxpr.name, through_python, miss)
 
@@ -189,6 +194,16 @@ def fast_call(jaxpr: Jaxpr) -> FastCall | None:
 def numbered_arrays(avals: Sequence[Aval]) -> list[Array]:
     """Give an array for each result that holds its number, for `result_tree`."""
     return [Array(a.weak or None, (i,)) for i, a in enumerate(avals)]
+
+
+def large_on_host(values: Sequence[Any]) -> bool:
+    """Whether an array among the values is large, and not on the device yet.
+
+    A call through Python moves it there for good; C++ would copy it at each call.
+    """
+    return any(
+        type(x) is Array and getattr(x.ch[0], "nbytes", 0) >= LARGE for x in values
+    )
 
 
 # -- nans ------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from pullback.calls.executable import (
     CompiledJaxpr,
     compile_jaxpr,
     interpret,
+    large_on_host,
     numbered_arrays,
     refuse_nans,
 )
@@ -174,7 +175,8 @@ class Jit:
         if config.call_path != "fast" or config.debug_nans or not compiled.repeatable:
             return None
         here = backend()
-        if not here.same_leaves((call.args, call.kwargs), call.leaves):
+        same = here.same_leaves((call.args, call.kwargs), call.leaves)
+        if not same or large_on_host(call.leaves):
             return None
         numbered = numbered_arrays(closed.out_avals)
         tree_of_calls = here.result_tree(out_tree.unflatten(numbered))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pullback import dtypes
-from pullback.backend.lower import lower
+from pullback.backend.lower import Module, lower
 from pullback.backend.stablehlo import (
     Emitter,
     Operand,
@@ -119,8 +119,7 @@ def test_constants_are_read_back_to_the_last_bit(name):
     results = ", ".join(type_text(x.aval) for x in made)
     body = "\n".join(emitter.lines)
     text = f"module @m {{ func.func public @main() -> ({results}) {{ {body} }} }}"
-    module = type("Text", (), {"text": text, "callbacks": ()})
-    outs = here.compile(module, [x.aval for x in made])([])
+    outs = here.compile(Module(text, ()), [x.aval for x in made])([])
     found = [np.asarray(here.to_host(b)) for b in outs]
     together = np.stack(found[1:])
     bits = f"V{dtype.itemsize}"

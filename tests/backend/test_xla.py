@@ -1,5 +1,8 @@
 """The compiler behind its verbs: moving, compiling, calling, and what is kept."""
 
+import importlib
+import importlib.util
+import os
 import subprocess
 import sys
 import threading
@@ -11,6 +14,7 @@ from pullback.backend import cuda, xla
 from pullback.backend.disk_cache import DiskCache
 from pullback.backend.executable import FastCall, guarded
 from pullback.backend.lower import Module
+from pullback.backend.options import choose_options
 from pullback.backend.xla import backend, check_version, self_test
 from pullback.calls.jit import jit
 from pullback.config import config
@@ -43,7 +47,7 @@ def run_python(code, **environment):
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        env={**xla.os.environ, **environment},
+        env={**os.environ, **environment},
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -127,7 +131,7 @@ def test_a_program_is_loaded_from_disk_the_second_time(monkeypatch, tmp_path):
         (y,) = here.compile(DOUBLE, [Aval((), F32)])([here.put(np.float32(3))])
         assert here.to_host(y) == 6.0
     assert here.counts == {"compiled": 1, "loaded": 1}
-    key = here.cache_key(DOUBLE.text, xla.choose_options(DOUBLE.text))
+    key = here.cache_key(DOUBLE.text, choose_options(DOUBLE.text))
     here.cache.put(key, b"not an executable")
     here.compile(DOUBLE, [Aval((), F32)])
     assert here.counts == {"compiled": 2, "loaded": 1, "unreadable": 1}
@@ -152,7 +156,7 @@ def test_another_process_finds_the_program(tmp_path):
 
 
 def test_callbacks_run_outside_of_transformations_and_leave_their_errors():
-    raised = []
+    raised: list[BaseException] = []
     assert guarded(lambda x: current_trace() is EVAL, raised)(1)
     with pytest.raises(KeyError):
         guarded(lambda x: {}[x], raised)(1)
@@ -263,7 +267,7 @@ def test_the_compiler_is_loaded_late_and_never_loads_jax():
 def test_without_jax_blocks_its_import():
     assert "jax" not in sys.modules
     with xla.without_jax(), pytest.raises(ImportError):
-        xla.importlib.import_module("jax")
+        importlib.import_module("jax")
     assert "jax" not in sys.modules
 
 
@@ -289,7 +293,7 @@ def test_an_untested_version_is_tried_in_another_process(monkeypatch, tmp_path):
         tried.append(arguments)
         return subprocess.CompletedProcess(arguments, returncode=-11)
 
-    monkeypatch.setattr(xla.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     for _ in range(2):
         monkeypatch.setattr(here, "fast", True)
         with pytest.warns(RuntimeWarning, match=r"0\.10\.99; calls go through Python"):
@@ -316,7 +320,7 @@ print(jit(neg)(1.0))
 
 
 def test_a_missing_gpu_plugin_is_explained(monkeypatch):
-    monkeypatch.setattr(cuda.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     cuda.load_libraries()
     with pytest.raises(BackendError, match="plugin is not installed"):
         cuda.find_plugin()

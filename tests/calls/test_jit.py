@@ -4,7 +4,7 @@ import collections
 import gc
 import inspect
 import weakref
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -136,7 +136,12 @@ def test_jit_takes_containers_registered_after_the_compiler_was_loaded():
 
 def test_jit_runs_the_function_once_for_each_type():
     seen = []
-    f = jit(lambda x: seen.append(x.aval) or neg(x))
+
+    @jit
+    def f(x):
+        seen.append(x.aval)
+        return neg(x)
+
     for x in (1.0, 2.0, array(1.0), array(2.0), np.float32(3), np.float32(4)):
         f(x)
     assert list(map(str, seen)) == ["f32[]", "f32[1]", "f32[]"]
@@ -154,6 +159,15 @@ def test_jit_moves_an_argument_to_the_device_once():
     x = from_host(np.ones(1000, "f4"))
     jit(neg)(x)
     assert backend().is_buffer(x.device_buffer)
+
+
+def test_jit_moves_every_large_argument_to_the_device_once():
+    f = jit(neg)
+    for _ in range(3):
+        x = from_host(np.ones(2**18, "f4"))
+        assert np.asarray(f(x))[-1] == -1.0
+        assert backend().is_buffer(x.device_buffer)
+        assert np.asarray(f(x))[-1] == -1.0
 
 
 def test_jit_copies_numpy_arguments_before_it_returns_the_first_time():
@@ -270,7 +284,12 @@ def test_programs_go_with_their_function():
 
 def test_clear_cache_stages_again():
     seen = []
-    f = jit(lambda x: seen.append(1) or neg(x))
+
+    @jit
+    def f(x):
+        seen.append(1)
+        return neg(x)
+
     f(1.0)
     f.clear_cache()
     assert f._cache_size() == 0
@@ -279,8 +298,9 @@ def test_clear_cache_stages_again():
 
 
 def test_jit_refuses_what_is_no_function():
+    number: Any = 3.0
     with pytest.raises(ArgumentError, match="jit was given a float"):
-        jit(3.0)
+        jit(number)
 
 
 # -- static arguments ------------------------------------------------------------------
@@ -429,7 +449,12 @@ def test_a_failed_call_can_be_repeated():
 
 def test_disable_jit_runs_the_function_itself():
     seen = []
-    f = jit(lambda x: seen.append(type(x)) or neg(x))
+
+    @jit
+    def f(x):
+        seen.append(type(x))
+        return neg(x)
+
     f(1.0)
     with config.context(disable_jit=True):
         f(array(1.0))

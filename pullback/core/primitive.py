@@ -81,6 +81,10 @@ class Primitive:
         """Give the operands' types; elementwise operations adapt Python scalars."""
         return [aval_of(x) for x in operands]
 
+    def linear_result(self, operands: Sequence[Value]) -> Any:
+        """Give the types of the results for operands among which are tangents."""
+        return self.abstract(*self.operand_avals(operands))
+
     def linear_in(self, unknown: Sequence[bool]) -> tuple[int, ...] | None:
         """Give the group of operands in which it is jointly linear, None if none.
 

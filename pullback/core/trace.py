@@ -132,9 +132,8 @@ class Tracer(Operators):
             f"{what} was asked of {self.describe()}.", where=called_at(), mend=mend
         )
 
-    def __hash__(self) -> int:
-        """Hash by identity."""
-        return id(self)
+    # By identity, in C: recorded programs look tracers up all the time.
+    __hash__ = object.__hash__
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled."""

@@ -24,7 +24,7 @@ from pullback.errors import (
     RuleShapeError,
     RuleTreeError,
 )
-from pullback.transforms.tangents import aval_text, fit_tangent, flatten_like
+from pullback.transforms.tangents import Paths, aval_text, fit_tangent, flatten_like
 
 _PAIR_FORMS = {
     "custom_jvp": "return primal_out, tangent_out",
@@ -150,9 +150,10 @@ def tangents_out(
         )
 
     leaves = flatten_like(like, given, complain)
-    paths = tree.path_strings(like) if any(x is not None for x in leaves) else [""] * len(leaves)
+    paths = Paths(like)
     return [
-        fit_tangent(t, aval_of(y), complain, p) for t, y, p in zip(leaves, outs, paths)
+        fit_tangent(t, aval_of(y), complain, paths.named(i))
+        for i, (t, y) in enumerate(zip(leaves, outs))
     ]
 
 
@@ -200,9 +201,10 @@ def cotangents_in(
             )
 
         leaves = flatten_like(like, unclose(entry, like), complain)
-        avals, paths = tree.leaves(like), tree.path_strings(like)
+        paths = Paths(like)
         out.extend(
-            fit_tangent(c, a, complain, p) for c, a, p in zip(leaves, avals, paths)
+            fit_tangent(c, a, complain, paths.named(i))
+            for i, (c, a) in enumerate(zip(leaves, tree.leaves(like)))
         )
     return out
 

@@ -30,7 +30,14 @@ from pullback.transforms.batch import batch_flat
 from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.linearize import LinearProgram
 from pullback.transforms.transpose import backward
-from pullback.transforms.vjp import Flat, close_callables, seed_of, start, widen
+from pullback.transforms.vjp import (
+    Flat,
+    close_callable,
+    flatten_arguments,
+    seed_of,
+    start,
+    widen,
+)
 
 Argnums = int | Sequence[int]
 
@@ -65,8 +72,10 @@ def value_and_grad(
         """Compute the value and the gradient."""
         positions, partial = pick(f, argnums, args, kwargs, "grad")
         chosen = [args[i] for i in positions]
-        check_inputs(f, positions, chosen, holomorphic, allow_int)
-        flat, outs, program, _ = start(partial, chosen, has_aux, "grad")
+        values, in_tree, _ = flatten_arguments(chosen, f, "grad")
+        check_inputs(f, positions, chosen, values, holomorphic, allow_int)
+        flat = Flat(partial, in_tree, has_aux, "grad")
+        outs, program = start(flat, values)
         check_scalar(f, flat, outs, holomorphic)
         aval = aval_of(outs[0])
         nothing = [None] * (len(outs) - 1)
@@ -142,28 +151,25 @@ def check_inputs(
     f: Callable[..., Any],
     positions: Sequence[int],
     chosen: Sequence[Any],
+    values: Sequence[Value],
     holomorphic: bool,
     allow_int: bool,
 ) -> None:
     """Raise unless every differentiated leaf has a derivative."""
-    for position, arg in zip(positions, chosen):
-        for i, leaf in enumerate(tree.leaves(arg)):
-            if type(leaf) is float:
-                dtype = dtypes.float32
-            elif hasattr(leaf, "dtype"):
-                dtype = leaf.dtype
-            elif callable(leaf):
-                continue
-            else:
-                dtype = as_value(leaf, f"grad of {name_of(f)}").dtype
-            if dtypes.is_float(dtype) and not holomorphic:
-                continue
-            if dtypes.is_complex(dtype) and holomorphic:
-                continue
-            if not dtypes.is_inexact(dtype) and allow_int:
-                continue
-            path = argument_name(f, position) + tree.path_strings(arg)[i]
-            raise input_error(f, path, dtype, holomorphic)
+    for i, x in enumerate(values):
+        dtype = x.dtype
+        if dtypes.is_float(dtype) and not holomorphic:
+            continue
+        if dtypes.is_complex(dtype) and holomorphic:
+            continue
+        if not dtypes.is_inexact(dtype) and allow_int:
+            continue
+        names = [
+            argument_name(f, position) + path
+            for position, arg in zip(positions, chosen)
+            for path in tree.path_strings(close_callable(arg))
+        ]
+        raise input_error(f, names[i], dtype, holomorphic)
 
 
 def input_error(
@@ -244,8 +250,10 @@ def jacrev(
         """Compute the Jacobian by reverse mode."""
         positions, partial = pick(f, argnums, args, kwargs, "jacrev")
         chosen = [args[i] for i in positions]
-        check_inputs(f, positions, chosen, holomorphic, allow_int)
-        flat, outs, program, _ = start(partial, chosen, has_aux, "jacrev")
+        values, in_tree, _ = flatten_arguments(chosen, f, "jacrev")
+        check_inputs(f, positions, chosen, values, holomorphic, allow_int)
+        flat = Flat(partial, in_tree, has_aux, "jacrev")
+        outs, program = start(flat, values)
         count = len(outs)
         outs, aux = flat.split(outs)
         rows = [reverse_rows(program, i, aval_of(y), count) for i, y in enumerate(outs)]
@@ -303,8 +311,10 @@ def jacfwd(
         """Compute the Jacobian by forward mode."""
         positions, partial = pick(f, argnums, args, kwargs, "jacfwd")
         chosen = [args[i] for i in positions]
-        check_inputs(f, positions, chosen, holomorphic, False)
-        outs, columns, flat = forward_columns(partial, chosen, has_aux)
+        values, in_tree, _ = flatten_arguments(chosen, f, "jacfwd")
+        check_inputs(f, positions, chosen, values, holomorphic, False)
+        flat = Flat(partial, in_tree, has_aux, "jacfwd")
+        outs, columns = forward_columns(flat, values)
         outs, aux = flat.split(outs)
         trees = []
         for column in columns[: len(outs)]:
@@ -317,16 +327,13 @@ def jacfwd(
 
 
 def forward_columns(
-    f: Callable[..., Any], args: Sequence[Any], has_aux: bool
-) -> tuple[list[Value], list[list[Value]], Flat]:
+    flat: Flat, values: Sequence[Value]
+) -> tuple[list[Value], list[list[Value]]]:
     """Push every basis tangent of every input leaf forward, a batch a leaf.
 
     Returns:
-        The outputs; for each output leaf its derivatives by each input leaf; the call.
+        The outputs, and for each output leaf its derivatives by each input leaf.
     """
-    leaves, in_tree = tree.flatten(close_callables(args))
-    values = [as_value(x, f"jacfwd of {name_of(f)}") for x in leaves]
-    flat = Flat(f, in_tree, has_aux, "jacfwd")
     columns: list[list[Value]] = []
     outs: list[Value] = []
     for i, x in enumerate(values):
@@ -339,14 +346,24 @@ def forward_columns(
 
         basis = standard_basis(x.shape, x.dtype)
         found, dims = batch_flat(push, size, [basis], [0])
-        outs, dots_out = found[: len(found) // 2], found[len(found) // 2 :]
+        half = len(found) // 2
+        # A rule may make even primal outputs of batched tangents: one of them will do.
+        outs = [
+            y if d is None else index_axis(y, d) for y, d in zip(found[:half], dims)
+        ]
+        dots_out = found[half:]
         for k, (y, d) in enumerate(zip(dots_out, dims[len(outs) :])):
             if i == 0:
                 columns.append([])
             y = broadcast_new_axis(y, size, 0) if d is None else y
             y = move_axis(y, d or 0, len(y.shape) - 1)
             columns[k].append(reshape(y, (*y.shape[:-1], *x.shape)))
-    return outs, columns, flat
+    return outs, columns
+
+
+def index_axis(x: Value, axis: int) -> Value:
+    """Give the first element along an axis."""
+    return x[(slice(None),) * axis + (0,)]
 
 
 def hessian(

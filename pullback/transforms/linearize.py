@@ -61,12 +61,9 @@ class LinearTracer(Tracer, Unknown):
         )
 
 
-class Step(NamedTuple):
-    """One linear operation; operands that are no `LinearTracer` are residuals."""
-
-    primitive: Primitive
-    operands: tuple[Value, ...]
-    results: Any
+#: One linear operation (primitive, operands, results); operands that are no
+#: `LinearTracer` are residuals. The results are a list if the operation has several.
+Step = tuple[Primitive, tuple[Value, ...], Any]
 
 
 class LinearTrace(Trace):
@@ -88,26 +85,28 @@ class LinearTrace(Trace):
 
     def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
         """Record an operation on tangents, or pass it to the parent."""
-        unknown = [type(x) is LinearTracer and x.trace is self for x in operands]
+        unknown = tuple(
+            [type(x) is LinearTracer and x.trace is self for x in operands]
+        )
         if True not in unknown:
             return self.parent.apply(primitive, operands)
-        group = linear_group(primitive, tuple(unknown))
+        group = linear_group(primitive, unknown)
         if group is None:
             raise not_linear(primitive)
         zero = True
         for i in group:
+            x = operands[i]
             if unknown[i]:
-                zero = zero and operands[i].zero
-            elif i < len(operands) and not is_known_zero(operands[i]):
+                zero = zero and x.zero
+            elif not is_known_zero(x):
                 raise affine(primitive)
-        avals = primitive.operand_avals(operands)
-        out = primitive.abstract(*avals)
+        out = primitive.linear_result(operands)
         if primitive.multiple:
             results: Any = [LinearTracer(self, a, zero) for a in out]
         else:
             results = LinearTracer(self, out, zero)
         if not zero or primitive.effects:
-            self.steps.append(Step(primitive, operands, results))
+            self.steps.append((primitive, operands, results))
         return results
 
 
@@ -211,13 +210,16 @@ class LinearizeTrace(Trace):
             current.reset(token)
         if primitive.multiple:
             return [self.pair(y, t) for y, t in zip(out, out_dot)]
+        if type(out_dot) is LinearTracer and not out_dot.zero:
+            if type(out) is not LinearTracer:
+                return LinearizeTracer(self, out, out_dot)
         return self.pair(out, out_dot)
 
     def pair(self, primal: Value, tangent: Any) -> Value:
         """Make a tracer, or give the primal alone if its tangent is zero."""
         if type(tangent) is Forbidden:
             tracer = LinearTracer(self.linear, tangent.aval)
-            self.linear.steps.append(Step(Forbid(tangent), (), tracer))
+            self.linear.steps.append((Forbid(tangent), (), tracer))
             return LinearizeTracer(self, primal, tracer)
         if type(tangent) is not LinearTracer or tangent.zero:
             if not is_zero(tangent) and type(tangent) is not LinearTracer:
@@ -413,9 +415,11 @@ def needed_steps(steps: Sequence[Step], outputs: Sequence[Any]) -> list[Step]:
     live: set[Any] = set(outputs)
     kept: list[Step] = []
     for step in reversed(steps):
-        results = step.results if step.primitive.multiple else (step.results,)
-        if any(y in live for y in results) or step.primitive.effects:
-            live.update(x for x in step.operands if type(x) is LinearTracer)
+        primitive, operands, results = step
+        if not primitive.multiple:
+            results = (results,)
+        if any(y in live for y in results) or primitive.effects:
+            live.update(x for x in operands if type(x) is LinearTracer)
             kept.append(step)
     return kept[::-1]
 

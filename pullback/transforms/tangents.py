@@ -99,7 +99,22 @@ def aval_text(x: Any) -> str:
     return type(x).__name__
 
 
-def fit_tangent(given: Any, aval: Aval, complain: Complain, path: str = "") -> Any:
+class Paths:
+    """The paths of a tree's leaves, written only when an error needs one."""
+
+    __slots__ = ("tree",)
+
+    def __init__(self, tree: Any) -> None:
+        self.tree = tree
+
+    def named(self, index: int) -> Callable[[], str]:
+        """Give what writes the path of one leaf."""
+        return lambda: tree.path_strings(self.tree)[index]
+
+
+def fit_tangent(
+    given: Any, aval: Aval, complain: Complain, path: Callable[[], str]
+) -> Any:
     """Make a tangent (or cotangent) of a value of type `aval` of what the user gave.
 
     Floats are cast to the value's dtype, Python numbers adapt to it, None is zero;
@@ -109,7 +124,7 @@ def fit_tangent(given: Any, aval: Aval, complain: Complain, path: str = "") -> A
         given: an array, number, None or `Zero`.
         aval: the type of the value whose tangent it is.
         complain: raises the error for a wrong shape or dtype.
-        path: where it stands in its container.
+        path: writes where it stands in its container.
     """
     kind = type(given)
     if (kind is Array or isinstance(given, Tracer)) and given.dtype == aval.dtype:
@@ -118,33 +133,23 @@ def fit_tangent(given: Any, aval: Aval, complain: Complain, path: str = "") -> A
     if given is None or is_zero(given):
         return Zero(aval.tangent())
     if not is_arraylike(given):
-        complain(f"a {kind.__name__} where an array {aval} is expected", path)
+        complain(f"a {kind.__name__} where an array {aval} is expected", path())
     if not dtypes.is_inexact(aval.dtype):
-        return _fit_integer(given, aval, complain, path)
+        return Zero(aval.tangent())
     value = as_value(given)
     if value.shape != aval.shape:
-        complain(f"{aval_text(value)} where {aval} is expected", path)
+        complain(f"{aval_text(value)} where {aval} is expected", path())
     return _fit_dtype(value, aval, kind in SCALARS, complain, path)
 
 
-def _fit_integer(given: Any, aval: Aval, complain: Complain, path: str) -> Zero:
-    """Take whatever may stand for the tangent of an integer; it is zero."""
-    dtype = getattr(given, "dtype", None)
-    if dtype is not None and dtypes.is_inexact(dtype):
-        # A float tangent of an integer can only be an honest zero.
-        if isinstance(given, Tracer) or given.shape != aval.shape:
-            return Zero(aval.tangent())
-    return Zero(aval.tangent())
-
-
 def _fit_dtype(
-    value: Value, aval: Aval, adapts: bool, complain: Complain, path: str
+    value: Value, aval: Aval, adapts: bool, complain: Complain, path: Callable[[], str]
 ) -> Value:
     """Cast a floating-point tangent; refuse complex ones for real values."""
     if value.dtype == aval.dtype:
         return value
     if dtypes.is_complex(value.dtype) and not dtypes.is_complex(aval.dtype):
-        complain(f"complex {aval_text(value)} where real {aval} is expected", path)
+        complain(f"complex {aval_text(value)} where real {aval} is expected", path())
     if not dtypes.is_inexact(value.dtype) and not adapts:
         if value.dtype == dtypes.float0:
             return Zero(aval.tangent())

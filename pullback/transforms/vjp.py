@@ -6,30 +6,43 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from pullback import dtypes, tree
-from pullback.core.array import from_host
+from pullback.core.array import Array, from_host
 from pullback.core.aval import Aval
-from pullback.core.calling import argument_name, as_value, check_callable, is_arraylike
+from pullback.core.calling import as_value, check_callable, is_arraylike
 from pullback.core.closure import Closure
 from pullback.core.origin import called_at, name_of
 from pullback.core.trace import Value, aval_of
-from pullback.core.zero import Zero, is_zero
+from pullback.core.zero import Zero
 from pullback.errors import GradError, TreeError
 from pullback.primitives.structural import instantiate
 from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.linearize import LinearProgram, linearize_flat, needed_steps
-from pullback.transforms.tangents import fit_tangent, flatten_like
+from pullback.transforms.tangents import Paths, fit_tangent, flatten_like
 from pullback.transforms.transpose import backward
 
 
-def close_callables(args: Sequence[Any]) -> tuple[Any, ...]:
-    """Turn callable leaves into containers of the values they capture."""
-    if not any(callable(x) and not is_arraylike(x) for x in tree.leaves(args)):
-        return tuple(args)
-    return tuple(
-        tree.map(
-            lambda x: Closure(x) if callable(x) and not is_arraylike(x) else x, args
-        )
-    )
+def flatten_arguments(
+    args: Sequence[Any], f: Callable[..., Any], who: str
+) -> tuple[list[Value], tree.TreeDef, tuple[Any, ...]]:
+    """Flatten arguments to values; callables become containers of what they capture.
+
+    Returns:
+        The values, the structure, and the arguments with closures for callables.
+    """
+    args = tuple(args)
+    leaves, in_tree = tree.flatten(args)
+    if any(callable(x) and not is_arraylike(x) for x in leaves):
+        args = tuple(tree.map(close_callable, args))
+        leaves, in_tree = tree.flatten(args)
+    values = [
+        x if type(x) is Array else as_value(x, f"{who} of {name_of(f)}") for x in leaves
+    ]
+    return values, in_tree, args
+
+
+def close_callable(x: Any) -> Any:
+    """Turn a callable into a container of the values it captures."""
+    return Closure(x) if callable(x) and not is_arraylike(x) else x
 
 
 class Flat:
@@ -118,8 +131,7 @@ def jvp(
                 where=called_at(),
                 mend=f"Write jvp(f, (x,), (x_dot,)), with a tuple for {name}.",
             )
-    primals = close_callables(primals)
-    leaves, in_tree = tree.flatten(primals)
+    values, in_tree, primals = flatten_arguments(primals, f, "jvp")
 
     def complain(what: str, path: str) -> NoReturn:
         raise TreeError(
@@ -129,12 +141,11 @@ def jvp(
             "stands for zero.",
         )
 
-    given = flatten_like(tuple(primals), tuple(tangents), complain)
-    values = [as_value(x, f"jvp of {name_of(f)}") for x in leaves]
-    paths = tree.path_strings(tuple(primals)) if given else []
+    given = flatten_like(primals, tuple(tangents), complain)
+    paths = Paths(primals)
     dots = [
-        fit_tangent(t, aval_of(x), complain, path)
-        for t, x, path in zip(given, values, paths)
+        fit_tangent(t, aval_of(x), complain, paths.named(i))
+        for i, (t, x) in enumerate(zip(given, values))
     ]
     flat = Flat(f, in_tree, has_aux, "jvp")
     outs, outs_dot = jvp_flat(flat, values, dots)
@@ -144,20 +155,13 @@ def jvp(
     return (out, out_dot, aux) if has_aux else (out, out_dot)
 
 
-def start(
-    f: Callable[..., Any], args: Sequence[Any], has_aux: bool, who: str
-) -> tuple[Flat, list[Value], LinearProgram, tuple[Any, ...]]:
-    """Linearize `f` at `args`; integers among them have no tangent."""
-    args = close_callables(args)
-    leaves, in_tree = tree.flatten(args)
-    values = [as_value(x, f"{who} of {name_of(f)}") for x in leaves]
-    flat = Flat(f, in_tree, has_aux, who)
+def start(flat: Flat, values: Sequence[Value]) -> tuple[list[Value], LinearProgram]:
+    """Linearize a function; integers among its inputs have no tangent."""
     nonzero = [dtypes.is_inexact(x.dtype) for x in values]
     if all(nonzero):
-        outs, program = linearize_flat(flat, values)
-        return flat, outs, program, args
+        return linearize_flat(flat, values)
     outs, program = linearize_flat(flat, values, nonzero)
-    return flat, outs, spread(program, values, nonzero), args
+    return outs, spread(program, values, nonzero)
 
 
 class Spread(LinearProgram):
@@ -200,11 +204,13 @@ def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> An
         again; or `(output, f_jvp, aux)`.
     """
     check_callable(f, "linearize")
-    flat, outs, program, args = start(f, primals, has_aux, "linearize")
+    values, in_tree, args = flatten_arguments(primals, f, "linearize")
+    flat = Flat(f, in_tree, has_aux, "linearize")
+    outs, program = start(flat, values)
     outs, aux = flat.split(outs)
     program.steps[:] = needed_steps(program.steps, program.outputs)
-    avals = [aval_of(as_value(x)) for x in tree.leaves(args)]
-    paths = tree.path_strings(args)
+    avals = [aval_of(x) for x in values]
+    paths = Paths(args)
 
     def complain(what: str, path: str) -> NoReturn:
         raise TreeError(
@@ -217,7 +223,8 @@ def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> An
         """Give the tangent of the output for tangents of the arguments."""
         given = flatten_like(args, tangents, complain)
         dots = [
-            fit_tangent(t, a, complain, p) for t, a, p in zip(given, avals, paths)
+            fit_tangent(t, a, complain, paths.named(i))
+            for i, (t, a) in enumerate(zip(given, avals))
         ]
         if isinstance(program, Spread):
             dots = [t for t, n in zip(dots, program.nonzero) if n]
@@ -260,10 +267,10 @@ class Pullback:
         """Check a cotangent against the output, and flatten it."""
         like = self.flat.out_tree.unflatten(self.avals)
         cts = flatten_like(like, cotangent, self.complain)
-        paths = tree.path_strings(like)
+        paths = Paths(like)
         fitted = [
-            fit_tangent(c, a, self.complain, p)
-            for c, a, p in zip(cts, self.avals, paths)
+            fit_tangent(c, a, self.complain, paths.named(i))
+            for i, (c, a) in enumerate(zip(cts, self.avals))
         ]
         return [*fitted, *[None] * (len(self.program.outputs) - len(fitted))]
 
@@ -301,7 +308,9 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         0.9588511 0.47942555 1.7551651
     """
     check_callable(f, "vjp")
-    flat, outs, program, _ = start(f, primals, has_aux, "vjp")
+    values, in_tree, _ = flatten_arguments(primals, f, "vjp")
+    flat = Flat(f, in_tree, has_aux, "vjp")
+    outs, program = start(flat, values)
     outs, aux = flat.split(outs)
     pullback = Pullback(name_of(f), flat, outs, program)
     out = flat.out_tree.unflatten(outs)
@@ -313,9 +322,3 @@ def seed_of(aval: Aval) -> Value:
     return from_host(aval.dtype.type(1), aval.weak)
 
 
-def argument_path(f: Callable[..., Any], position: int, path: str) -> str:
-    """Name a leaf of an argument for errors."""
-    return argument_name(f, position) + path
-
-
-__all__ = ["Pullback", "is_zero", "jvp", "linearize", "seed_of", "start", "vjp", "widen"]

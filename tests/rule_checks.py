@@ -47,18 +47,18 @@ def check_rules_of(
         compiled: whether jit is tried.
     """
     with config.context(enable_x64=True):
-        args = [as_value(np.asarray(x)) for x in args]
-        outs = f(*args)
+        values = [as_value(np.asarray(x)) for x in args]
+        outs = f(*values)
         if reference is not None:
-            expected = reference(*[np.asarray(x) for x in args])
+            expected = reference(*[np.asarray(x) for x in values])
             assert_close(outs, expected, 1e-12, "value")
-        check_staging(f, args)
+        check_staging(f, values)
         if order:
-            check_derivatives(f, args, order, tol)
+            check_derivatives(f, values, order, tol)
         if batched:
-            check_batching(f, args, order)
+            check_batching(f, values, order)
         if compiled:
-            check_compiled(f, args, order, batched)
+            check_compiled(f, values, order, batched)
 
 
 def leaves(outs):
@@ -157,9 +157,7 @@ def check_derivatives(f, args, order, tol):
 
 
 def moved(xs, dots, step):
-    return [
-        as_value(np.asarray(x) + step * np.asarray(v)) for x, v in zip(xs, dots)
-    ]
+    return [as_value(np.asarray(x) + step * np.asarray(v)) for x, v in zip(xs, dots)]
 
 
 def check_first_order(f, xs, tol, what):
@@ -243,7 +241,7 @@ def compare_batch(f, args, stacks, mask, last, what):
         None if not m else (s.ndim - 1 if last else 0) for m, s in zip(mask, stacks)
     ]
     mapped = [
-        as_value(np.moveaxis(s, 0, a)) if m else x
+        as_value(np.moveaxis(s, 0, a or 0)) if m else x
         for m, s, a, x in zip(mask, stacks, axes, args)
     ]
     found = vmap(f, in_axes=tuple(axes))(*mapped)
@@ -280,7 +278,9 @@ def check_dtypes_of(f, *args, dtypes_tried=("bfloat16", "float16", "float32", "i
     for name in dtypes_tried:
         dtype = getattr(dtypes, name)
         values = [
-            as_value(np.asarray(x).astype(dtype)) if np.asarray(x).dtype.kind == "f" else x
+            as_value(np.asarray(x).astype(dtype))
+            if np.asarray(x).dtype.kind == "f"
+            else x
             for x in args
         ]
         tol = 2e-2 if dtype.itemsize < 4 else 2e-6

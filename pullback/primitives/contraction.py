@@ -38,8 +38,8 @@ _NARROW = frozenset(
 class DotGeneral(Primitive):
     """Products summed over contracting axes, for each index of the batch axes.
 
-    The result has the batch axes, then the other axes of x, then those of y. `preferred`
-    is the dtype of the products and the result, that of the operands if None.
+    The result has the batch axes, then the other axes of x, then those of y.
+    `preferred` is the dtype of products and result, that of the operands if None.
     """
 
     contracting: tuple[Axes, Axes]
@@ -64,9 +64,7 @@ class DotGeneral(Primitive):
             return contract(x, y, self.contracting, self.batching)
         out = self.preferred or dtype
         work = product_dtype(dtype, out)
-        z = contract(
-            x.astype(work), y.astype(work), self.contracting, self.batching
-        )
+        z = contract(x.astype(work), y.astype(work), self.contracting, self.batching)
         return z.astype(out)
 
     def lower(self, ctx: Any, x: Any, y: Any) -> Any:

@@ -138,7 +138,9 @@ class ConvGeneralDilated(Primitive):
         if isinstance(x, Unknown):
             kernel = convert(kernel, ct.dtype) if kernel.dtype != ct.dtype else kernel
             out = self.cotangent_of_operand(ct, x.aval, kernel)
-            return convert(out, x.aval.dtype) if out.dtype != x.aval.dtype else out, None
+            return convert(
+                out, x.aval.dtype
+            ) if out.dtype != x.aval.dtype else out, None
         x = convert(x, ct.dtype) if x.dtype != ct.dtype else x
         out = self.cotangent_of_kernel(ct, x, kernel.aval)
         wanted = kernel.aval.dtype
@@ -529,9 +531,7 @@ def conv_transpose(
     wide = (1,) * rank if rhs_dilation is None else tuple(rhs_dilation)
     reach = [dilated(kernel.shape[a], q) for a, q in zip(numbers.rhs_spec[2:], wide)]
     if isinstance(padding, str):
-        padding = [
-            transposed_padding(k, s, padding) for k, s in zip(reach, strides)
-        ]
+        padding = [transposed_padding(k, s, padding) for k, s in zip(reach, strides)]
     if transpose_kernel:
         kernel = reverse(kernel, numbers.rhs_spec[2:])
         o, i, *rest = numbers.rhs_spec

@@ -42,7 +42,9 @@ Combine = Callable[[Sequence[Value], Sequence[Value]], list[Value]]
 # -- scans -----------------------------------------------------------------------------
 
 
-def associative_scan(combine: Combine, elems: Sequence[Value], axis: int) -> list[Value]:
+def associative_scan(
+    combine: Combine, elems: Sequence[Value], axis: int
+) -> list[Value]:
     """Give all running combinations along an axis, in O(log n) operations.
 
     Neighbours are combined in pairs and the half as long sequence scanned, which gives

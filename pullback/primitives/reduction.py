@@ -304,9 +304,7 @@ class ArgExtremum(Flat):
                 both = ctx.emit("stablehlo.and", nans, bit)
                 ties = ctx.emit("stablehlo.or", [ties, both], bit)
             first = compare("LT")(ctx, bit, i, j)
-            keep = ctx.emit(
-                "stablehlo.select", [ties, first, beats], bit
-            )
+            keep = ctx.emit("stablehlo.select", [ties, first, beats], bit)
             return [
                 ctx.emit("stablehlo.select", [keep, a, b], a.aval)
                 for a, b in ((x, y), (i, j))

@@ -130,7 +130,8 @@ class Pad(Primitive):
     def lower(self, ctx: Any, x: Any, value: Any) -> Any:
         low, high, interior = zip(*self.config) if self.config else ((), (), ())
         attributes = (
-            f"edge_padding_low = {ctx.ints(low)}, edge_padding_high = {ctx.ints(high)}, "
+            f"edge_padding_low = {ctx.ints(low)}, "
+            f"edge_padding_high = {ctx.ints(high)}, "
             f"interior_padding = {ctx.ints(interior)}"
         )
         out = self.abstract(x.aval, value.aval)
@@ -253,8 +254,7 @@ def slice_(
     strides = (1,) * len(starts) if strides is None else tuple(strides)
     shape = x.shape
     if not (len(starts) == len(limits) == len(strides) == len(shape)) or not all(
-        0 <= i <= j <= n and k > 0
-        for i, j, k, n in zip(starts, limits, strides, shape)
+        0 <= i <= j <= n and k > 0 for i, j, k, n in zip(starts, limits, strides, shape)
     ):
         raise shape_error(
             f"slice was given starts {starts}, limits {limits} and strides {strides} "
@@ -266,9 +266,7 @@ def slice_(
     return Slice(starts, limits, strides)(x)
 
 
-def slice_in_dim(
-    x: Value, start: int, limit: int, axis: int, stride: int = 1
-) -> Value:
+def slice_in_dim(x: Value, start: int, limit: int, axis: int, stride: int = 1) -> Value:
     """Cut along one axis only."""
     shape = x.shape
     starts, limits, strides = [0] * len(shape), list(shape), [1] * len(shape)

@@ -18,9 +18,9 @@ from pullback.primitives.indexing import (
     GatherDimensionNumbers,
     ScatterDimensionNumbers,
     ScatterSet,
-    index_constant,
     wide_index,
 )
+from pullback.primitives.places import index_constant
 from pullback.primitives.recipes import (
     batch_to_front,
     check_same_dtype,

@@ -59,7 +59,10 @@ class Sort(Primitive):
         attributes = (
             f"dimension = {self.axis} : i64, is_stable = {str(self.stable).lower()}"
         )
-        return ctx.emit_many("stablehlo.sort", operands, outs, attributes, [region])
+        found: list[Any] = ctx.emit_many(
+            "stablehlo.sort", operands, outs, attributes, [region]
+        )
+        return found
 
     def before(self, ctx: Any, pairs: Sequence[Any]) -> Any:
         """Emit whether one tuple of elements comes before another."""
@@ -86,7 +89,9 @@ class Sort(Primitive):
         places = broadcasted_iota(index, shape, self.axis)
         *outs, order = self(*primals, places)
         dots = [
-            Zero(like=y) if is_zero(t) else take_along_axis(t, order, self.axis, PROMISE)
+            Zero(like=y)
+            if is_zero(t)
+            else take_along_axis(t, order, self.axis, PROMISE)
             for y, t in zip(outs, tangents)
         ]
         return outs, dots
@@ -132,7 +137,7 @@ def compare_totally(ctx: Any, direction: str, x: Any, y: Any) -> Any:
 
 
 def comparable(x: Any) -> Any:
-    """Give what NumPy sorts in the same order; it does not know nan in narrow floats."""
+    """Give what NumPy sorts in this order: it does not know nan in narrow floats."""
     narrow = dtypes.is_float(x.dtype) and x.dtype.kind != "f"
     return x.astype(np.float32) if narrow else x
 
@@ -230,7 +235,8 @@ class TopK(Primitive):
         found = self.abstract(x.aval)
         if dtypes.is_float(x.aval.dtype):
             x = positive_nan(ctx, x)
-        return ctx.emit_many("chlo.top_k", [x], found, f"k = {self.k} : i64")
+        out: list[Any] = ctx.emit_many("chlo.top_k", [x], found, f"k = {self.k} : i64")
+        return out
 
     def jvp(self, primals: Any, tangents: Any) -> Any:
         (x,), (t,) = primals, tangents

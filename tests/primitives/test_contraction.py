@@ -54,7 +54,9 @@ def test_dot_multiplies_vectors_and_matrices(shapes):
 
 def test_dot_keeps_every_dtype_and_sums_narrow_ones_wide():
     x = RNG.integers(-4, 5, (3, 40)).astype(np.float64)
-    check_dtypes_of(lambda x: contraction.dot_general(x, x, (((1,), (1,)), ((), ()))), x)
+    check_dtypes_of(
+        lambda x: contraction.dot_general(x, x, (((1,), (1,)), ((), ()))), x
+    )
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,8 @@ CASES = {
     "grouped": ((2, 4, 6), (6, 2, 3), (1,), [(1, 1)], (1,), (1,), 2, 1),
     "depthwise": ((2, 3, 5), (3, 1, 2), (2,), [(1, 0)], (1,), (1,), 3, 1),
     "batch groups": ((4, 2, 5), (6, 2, 3), (1,), [(0, 1)], (1,), (1,), 1, 2),
-    "a plane": ((2, 2, 5, 4), (3, 2, 3, 2), (2, 1), [(1, 1), (0, 2)], (1, 2), (2, 1), 1, 1),
+    "a plane":
+        ((2, 2, 5, 4), (3, 2, 3, 2), (2, 1), [(1, 1), (0, 2)], (1, 2), (2, 1), 1, 1),
     "no space": ((2, 3), (4, 3), (), [], (), (), 1, 1),
 }  # fmt: skip
 
@@ -63,7 +64,15 @@ def test_convolutions_follow_the_definition_and_have_right_rules(name):
     shape, kernel_shape, strides, padding, p, q, f, b = CASES[name]
     check_rules_of(
         lambda x, k: conv_general_dilated(
-            x, k, strides, padding, p, q, None, feature_group_count=f, batch_group_count=b
+            x,
+            k,
+            strides,
+            padding,
+            p,
+            q,
+            None,
+            feature_group_count=f,
+            batch_group_count=b,
         ),
         RNG.standard_normal(shape),
         RNG.standard_normal(kernel_shape),

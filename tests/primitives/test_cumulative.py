@@ -87,7 +87,10 @@ def test_associative_scan_takes_any_function_of_several_arrays():
 
     def ours(a, b):
         return cumulative.associative_scan(
-            lambda x, y: [table.mul(x[0], y[0]), table.add(table.mul(y[0], x[1]), y[1])],
+            lambda x, y: [
+                table.mul(x[0], y[0]),
+                table.add(table.mul(y[0], x[1]), y[1]),
+            ],
             [a, b],
             0,
         )

@@ -58,7 +58,9 @@ def test_nan_comes_last_and_zeros_of_both_signs_are_equal():
     compiled = np.asarray(jit(lambda x: sorting.sort([x], 0)[0])(from_host(x)))
     for found in (at_once, compiled):
         np.testing.assert_array_equal(found, np.sort(x))
-        np.testing.assert_array_equal(np.signbit(found[1:5]), [False, True, False, True])
+        np.testing.assert_array_equal(
+            np.signbit(found[1:5]), [False, True, False, True]
+        )
 
 
 def test_complex_numbers_are_ordered_by_real_then_imaginary_part():

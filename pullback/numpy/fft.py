@@ -162,7 +162,9 @@ def _several(name: str, kind: str) -> Callable[..., Value]:
     return _described(function, name, "several axes")
 
 
-def _described(function: Callable[..., Value], name: str, over: str) -> Any:
+def _described(
+    function: Callable[..., Value], name: str, over: str
+) -> Callable[..., Value]:
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"Transform over {over}; as `numpy.fft.{name}`."
     return function

@@ -66,7 +66,8 @@ class HostFunction:
 
     def __call__(self, *leaves: Any) -> list[Any]:
         """Call the function on flat arrays and flatten what it gives."""
-        args, kwargs = self.in_tree.unflatten([np.asarray(x) for x in leaves])
+        rebuilt: Any = self.in_tree.unflatten([np.asarray(x) for x in leaves])
+        args, kwargs = rebuilt
         out = self.function(*args, **kwargs)
         if self.out_tree is None:
             return []

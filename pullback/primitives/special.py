@@ -26,10 +26,12 @@ from pullback.primitives.recipes import lower_as
 from pullback.primitives.table import (
     abs,
     add,
+    and_,
     convert,
     div,
     eq,
     exp,
+    gt,
     le,
     log,
     log1p,
@@ -41,6 +43,7 @@ from pullback.primitives.table import (
     sign,
     sqrt,
     sub,
+    zeros_like,
 )
 
 # -- forms -----------------------------------------------------------------------------
@@ -100,6 +103,11 @@ def no_partial(function: str, argument: str) -> Callable[..., NoReturn]:
     return refuse
 
 
+def successor(n: Value) -> Value:
+    """Give n + 1, of a Python number at once."""
+    return n + 1.0 if type(n) in SCALARS else add(n, 1.0)
+
+
 # -- error functions -------------------------------------------------------------------
 
 _ROOT = 2 / math.sqrt(math.pi)
@@ -136,12 +144,12 @@ digamma: Elementwise = Elementwise(
 polygamma: Elementwise = Elementwise(
     "polygamma", by_scipy("polygamma"), by_chlo("polygamma"), "f",
     [no_partial("polygamma", "its order"),
-     lambda t, ans, n, x: mul(t, polygamma(add(n, 1.0), x))],
+     lambda t, ans, n, x: mul(t, polygamma(successor(n), x))],
 )
 zeta: Elementwise = Elementwise(
     "zeta", by_scipy("zeta"), by_chlo("zeta"), "f",
     [no_partial("zeta", "its first argument"),
-     lambda t, ans, s, q: mul(t, mul(neg(s), zeta(add(s, 1.0), q)))],
+     lambda t, ans, s, q: neg(mul(t, mul(zeta(successor(s), q), s)))],
 )
 
 # -- modified Bessel functions, scaled by exp(-|x|) ------------------------------------
@@ -275,4 +283,157 @@ betainc: Elementwise = Elementwise(
     [no_partial("betainc", "its first argument"),
      no_partial("betainc", "its second argument"),
      lambda t, ans, a, b, x: mul(t, beta_density(a, b, x))],
+)
+
+# -- logarithms that vanish with their factor ------------------------------------------
+
+
+def vanishes(x: Value, y: Value) -> Value:
+    """Whether x is 0 and y is not nan."""
+    return and_(eq(x, 0.0), eq(y, y))
+
+
+def x_times_log(x: Value, y: Value) -> Value:
+    """Give x log(y), and 0 where x is 0, for compiled programs."""
+    return select(vanishes(x, y), zeros_like(x), mul(x, log(y)))
+
+
+def x_times_log1p(x: Value, y: Value) -> Value:
+    """Give x log(1 + y), and 0 where x is 0, for compiled programs."""
+    return select(vanishes(x, y), zeros_like(x), mul(x, log1p(y)))
+
+
+def numpy_x_times(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give x f(y) by NumPy, and 0 where x is 0."""
+
+    def apply(x: Any, y: Any) -> Any:
+        nothing = np.equal(x, 0) & ~np.isnan(y)
+        return np.where(nothing, np.multiply(x, 0), x * function(y))
+
+    return apply
+
+
+xlogy: Elementwise = Elementwise(
+    "xlogy", numpy_x_times(np.log),
+    lambda ctx, out, x, y: lower_as(ctx, x_times_log, x, y), "f",
+    [lambda t, ans, x, y: mul(t, log(y)), lambda t, ans, x, y: mul(t, div(x, y))],
+)
+xlog1py: Elementwise = Elementwise(
+    "xlog1py", numpy_x_times(np.log1p),
+    lambda ctx, out, x, y: lower_as(ctx, x_times_log1p, x, y), "f",
+    [lambda t, ans, x, y: mul(t, log1p(y)),
+     lambda t, ans, x, y: mul(t, div(x, add(y, 1.0)))],
+)
+
+# -- normal distribution ---------------------------------------------------------------
+
+_HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
+# Rational approximations of the quantile: Wichura, Algorithm AS 241, Applied
+# Statistics 37 (1988), routine PPND16; numerator and denominator, constant first.
+_CENTRE = (
+    (3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3,
+     1.3731693765509461125e4, 4.5921953931549871457e4, 6.7265770927008700853e4,
+     3.3430575583588128105e4, 2.5090809287301226727e3),
+    (1.0, 4.2313330701600911252e1, 6.8718700749205790830e2, 5.3941960214247511077e3,
+     2.1213794301586595867e4, 3.9307895800092710610e4, 2.8729085735721942674e4,
+     5.2264952788528545610e3),
+)
+_SHOULDER = (
+    (1.42343711074968357734e0, 4.63033784615654529590e0, 5.76949722146069140550e0,
+     3.64784832476320460504e0, 1.27045825245236838258e0, 2.41780725177450611770e-1,
+     2.27238449892691845833e-2, 7.74545014278341407640e-4),
+    (1.0, 2.05319162663775882187e0, 1.67638483018380384940e0, 6.89767334985100004550e-1,
+     1.48103976427480074590e-1, 1.51986665636164571966e-2, 5.47593808499534494600e-4,
+     1.05075007164441684324e-9),
+)
+_TAIL = (
+    (6.65790464350110377720e0, 5.46378491116411436990e0, 1.78482653991729133580e0,
+     2.96560571828504891230e-1, 2.65321895265761230930e-2, 1.24266094738807843860e-3,
+     2.71155556874348757815e-5, 2.01033439929228813265e-7),
+    (1.0, 5.99832206555887937690e-1, 1.36929880922735805310e-1,
+     1.48753612908506148525e-2, 7.86869131145613259100e-4,
+     1.84631831751005468180e-5, 1.42151175831644588870e-7, 2.04426310338993978564e-15),
+)
+
+
+def horner(coefficients: Sequence[float], x: Value) -> Value:
+    """Evaluate a polynomial, constant term first."""
+    total: Value = coefficients[-1]
+    for c in coefficients[-2::-1]:
+        total = add(mul(x, total), c)
+    return total
+
+
+def ratio(pair: tuple[Sequence[float], Sequence[float]], x: Value) -> Value:
+    """Evaluate a rational function."""
+    return div(horner(pair[0], x), horner(pair[1], x))
+
+
+def normal_quantile(p: Value) -> Value:
+    """Give the x with ndtr(x) = p, for compiled programs."""
+    dtype = p.dtype
+    if dtype.itemsize < 4:
+        return convert(normal_quantile(convert(p, dtypes.float32)), dtype)
+    away = sub(p, 0.5)
+    near = mul(away, ratio(_CENTRE, sub(0.180625, mul(away, away))))
+    r = sqrt(neg(log(min(p, sub(1.0, p)))))
+    far = select(
+        le(r, 5.0), ratio(_SHOULDER, sub(r, 1.6)), ratio(_TAIL, sub(min(r, 30.0), 5.0))
+    )
+    infinite = select(eq(r, np.inf), r, far)
+    return select(le(abs(away), 0.425), near, mul(sign(away), infinite))
+
+
+def log_normal_cdf(x: Value) -> Value:
+    """Give log(ndtr(x)), for compiled programs."""
+    dtype = x.dtype
+    if dtype.itemsize < 4:
+        return convert(log_normal_cdf(convert(x, dtypes.float32)), dtype)
+    root = math.sqrt(0.5)
+    right = log1p(mul(erfc(mul(x, root)), -0.5))
+    middle = log(mul(erfc(mul(max(x, -10.0), -root)), 0.5))
+    # The asymptotic series of the complementary error function, DLMF 7.12.1.
+    below = min(x, -10.0)
+    square = div(1.0, mul(below, below))
+    terms = [1.0]
+    for k in range(20):
+        terms.append(-terms[-1] * (2 * k + 1))
+    series = log(div(horner(terms, square), neg(below)))
+    tail = sub(add(mul(mul(below, below), -0.5), series), _HALF_LOG_TAU)
+    left = select(le(x, -10.0), tail, middle)
+    return select(le(x, 1.0), left, right)
+
+
+def normal_density(x: Value) -> Value:
+    """Give exp(-x^2 / 2) / sqrt(2 pi)."""
+    return exp(sub(mul(mul(x, x), -0.5), _HALF_LOG_TAU))
+
+
+ndtr: Elementwise = Elementwise(
+    "ndtr", by_scipy("ndtr"),
+    lambda ctx, out, x: lower_as(
+        ctx, lambda x: mul(erfc(mul(x, -math.sqrt(0.5))), 0.5), x
+    ), "f",
+    [lambda t, ans, x: mul(t, normal_density(x))],
+)
+ndtri: Elementwise = Elementwise(
+    "ndtri", by_scipy("ndtri"),
+    lambda ctx, out, p: lower_as(ctx, normal_quantile, p), "f",
+    [lambda t, ans, p: div(t, normal_density(ans))],
+)
+log_ndtr: Elementwise = Elementwise(
+    "log_ndtr", by_scipy("log_ndtr"),
+    lambda ctx, out, x: lower_as(ctx, log_normal_cdf, x), "f",
+    [lambda t, ans, x: mul(
+        t, exp(sub(sub(mul(mul(x, x), -0.5), _HALF_LOG_TAU), ans)))],
+)
+
+# -- rectifier -------------------------------------------------------------------------
+
+relu: Elementwise = Elementwise(
+    "relu", lambda x: np.maximum(x, x.dtype.type(0)),
+    lambda ctx, out, x: ctx.emit(
+        "stablehlo.maximum", [x, ctx.constant(0, out)], out
+    ), "iuf",
+    [lambda t, ans, x: select(gt(x, 0.0), t, zeros_like(t))],
 )

@@ -34,7 +34,15 @@ from numpy import (
 
 from pullback.core.array import Operators as ndarray
 from pullback.errors import MissingName
-from pullback.numpy import fft, operators
+from pullback.numpy import fft, linalg, operators
+from pullback.numpy.calculus import (
+    diff,
+    ediff1d,
+    gradient,
+    interp,
+    trapezoid,
+    unwrap,
+)
 from pullback.numpy.composed import (
     allclose,
     angle,
@@ -82,7 +90,6 @@ from pullback.numpy.contraction import (
     matmul,
     matvec,
     outer,
-    polyval,
     tensordot,
     trace,
     vdot,
@@ -125,6 +132,18 @@ from pullback.numpy.creation import (
     vander,
     zeros,
     zeros_like,
+)
+from pullback.numpy.padding import (
+    pad,
+)
+from pullback.numpy.polynomials import (
+    poly,
+    polyadd,
+    polyder,
+    polyint,
+    polymul,
+    polysub,
+    polyval,
 )
 from pullback.numpy.reductions import (
     all,
@@ -225,8 +244,19 @@ from pullback.numpy.sorting import (
     unique_inverse,
     unique_values,
 )
+from pullback.numpy.statistics import (
+    corrcoef,
+    cov,
+    histogram,
+    histogram_bin_edges,
+    median,
+    nanmedian,
+    nanpercentile,
+    nanquantile,
+    percentile,
+    quantile,
+)
 from pullback.numpy.taking import (
-    apply_along_axis,
     apply_over_axes,
     argwhere,
     choose,
@@ -371,6 +401,10 @@ from pullback.numpy.ufuncs import (
     true_divide,
     trunc,
 )
+from pullback.numpy.vectorizing import (
+    apply_along_axis,
+    vectorize,
+)
 
 
 def load(file: Any, **options: Any) -> Any:
@@ -479,10 +513,12 @@ __all__ = [
     "convolve",
     "copy",
     "copysign",
+    "corrcoef",
     "correlate",
     "cos",
     "cosh",
     "count_nonzero",
+    "cov",
     "cross",
     "csingle",
     "cumprod",
@@ -496,6 +532,7 @@ __all__ = [
     "diag_indices",
     "diagflat",
     "diagonal",
+    "diff",
     "digitize",
     "divide",
     "divmod",
@@ -505,6 +542,7 @@ __all__ = [
     "dstack",
     "dtype",
     "e",
+    "ediff1d",
     "einsum",
     "einsum_path",
     "empty",
@@ -547,10 +585,13 @@ __all__ = [
     "generic",
     "geomspace",
     "get_printoptions",
+    "gradient",
     "greater",
     "greater_equal",
     "half",
     "heaviside",
+    "histogram",
+    "histogram_bin_edges",
     "hsplit",
     "hstack",
     "hypot",
@@ -570,6 +611,7 @@ __all__ = [
     "int8",
     "int_",
     "integer",
+    "interp",
     "intersect1d",
     "invert",
     "isclose",
@@ -593,6 +635,7 @@ __all__ = [
     "less",
     "less_equal",
     "lexsort",
+    "linalg",
     "linspace",
     "load",
     "log",
@@ -612,6 +655,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "median",
     "meshgrid",
     "min",
     "minimum",
@@ -627,8 +671,11 @@ __all__ = [
     "nancumsum",
     "nanmax",
     "nanmean",
+    "nanmedian",
     "nanmin",
+    "nanpercentile",
     "nanprod",
+    "nanquantile",
     "nanstd",
     "nansum",
     "nanvar",
@@ -643,10 +690,18 @@ __all__ = [
     "ones",
     "ones_like",
     "outer",
+    "pad",
     "partition",
+    "percentile",
     "permute_dims",
     "pi",
     "piecewise",
+    "poly",
+    "polyadd",
+    "polyder",
+    "polyint",
+    "polymul",
+    "polysub",
     "polyval",
     "positive",
     "pow",
@@ -657,6 +712,7 @@ __all__ = [
     "ptp",
     "put",
     "put_along_axis",
+    "quantile",
     "rad2deg",
     "radians",
     "ravel",
@@ -709,6 +765,7 @@ __all__ = [
     "tile",
     "trace",
     "transpose",
+    "trapezoid",
     "tri",
     "tril",
     "tril_indices",
@@ -733,11 +790,13 @@ __all__ = [
     "unravel_index",
     "unsignedinteger",
     "unstack",
+    "unwrap",
     "vander",
     "var",
     "vdot",
     "vecdot",
     "vecmat",
+    "vectorize",
     "vsplit",
     "vstack",
     "where",

@@ -404,18 +404,7 @@ def einsum_path(subscripts: Any, /, *operands: Any, optimize: Any = "greedy") ->
     return np.einsum_path(subscripts, *arrays, optimize=optimize)
 
 
-# -- polynomials and filters -----------------------------------------------------------
-
-
-def polyval(p: Any, x: Any) -> Value:
-    """Evaluate a polynomial, the highest power first, by Horner's scheme."""
-    p, x = promote_arrays("polyval", p, x)
-    if len(p.shape) != 1:
-        raise wrong_shape("polyval", f"takes a vector p; got {describe(p)}.", "Ravel it.")
-    out: Value = table.full(x.shape, ufuncs.scalar_like(x, 0), x.dtype)
-    for i in range(p.shape[0]):
-        out = ufuncs.add(ufuncs.multiply(out, x), _component(p, i))
-    return out
+# -- filters ---------------------------------------------------------------------------
 
 
 def convolve(a: Any, v: Any, mode: str = "full", *, precision: Any = None) -> Value:
@@ -427,10 +416,12 @@ def convolve(a: Any, v: Any, mode: str = "full", *, precision: Any = None) -> Va
 def correlate(a: Any, v: Any, mode: str = "valid", *, precision: Any = None) -> Value:
     """Correlate two vectors; the second is conjugated."""
     a, v = promote_arrays("correlate", a, v)
-    flipped = reverse(composed.conj(v), (0,)) if len(v.shape) == 1 else v
-    out = _slide(a, flipped, mode, "correlate", precision)
-    # NumPy keeps the order of the shorter and the longer apart here, and only here.
-    return out
+    if len(a.shape) != 1 or len(v.shape) != 1:
+        raise _mismatch("correlate", a, v, "it takes two vectors")
+    swapped = a.shape[0] < v.shape[0]
+    a, v = (composed.conj(v), a) if swapped else (a, composed.conj(v))
+    out = _slide(a, reverse(v, (0,)), mode, "correlate", precision)
+    return reverse(out, (0,)) if swapped else out
 
 
 def _slide(a: Value, v: Value, mode: str, who: str, precision: Any) -> Value:

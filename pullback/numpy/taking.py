@@ -280,7 +280,7 @@ def argwhere(a: Any, *, size: int | None = None, fill_value: Any = None) -> Valu
     a = array_argument(a, "argwhere")
     found = nonzero(shaping.atleast_1d(a), size=size, fill_value=fill_value)
     out = shaping.stack(found, axis=1)
-    return out if a.shape else structural.reshape(out, (out.shape[0], 0)[:1] + (0,)) if not out.shape[0] else shaping.reshape(out[:, :0], (out.shape[0], 0))
+    return out if a.shape else out[:, :0]
 
 
 def where(
@@ -423,20 +423,20 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Value:
         else static_array(obj, "insert", "obj", "which fix the shape of the result")
     )
     single = places.ndim == 0
-    if single and values.shape:
-        values = shaping.moveaxis(shaping.atleast_1d(values), 0, axis) if len(
-            values.shape
-        ) == len(arr.shape) and len(arr.shape) > 1 else values
+    if single:
+        lead = (1,) * (len(arr.shape) - len(values.shape))
+        values = structural.reshape(values, (*lead, *values.shape))
+        values = shaping.moveaxis(values, 0, axis)
     flat = np.atleast_1d(places)
     flat = np.where(flat < 0, flat + n, flat)
     if flat.size and not (0 <= flat.min() and flat.max() <= n):
         raise IndexBoundsError(
-            f"insert was given a place outside 0..{n}.", where=called_at()
+            f"insert was given a place outside 0..{n}.",
+            where=called_at(),
+            mend=f"Use places from {-n} to {n}.",
         )
-    count = flat.size
-    if single and len(values.shape) == len(arr.shape):
-        count = values.shape[axis]
-        flat = np.repeat(flat, count)
+    count = values.shape[axis] if single else flat.size
+    flat = np.repeat(flat, count) if single else flat
     lengths = list(arr.shape)
     lengths[axis] = count
     values = creation.broadcast_array(values, tuple(lengths), "insert")
@@ -488,24 +488,6 @@ def piecewise(
     for condition, value in zip(conditions, values):
         out = table.select(condition, convert(creation.asarray(value), x.dtype), out)
     return out
-
-
-def apply_along_axis(
-    func1d: Callable[..., Any], axis: int, arr: Any, *args: Any, **kwargs: Any
-) -> Value:
-    """Apply a function of vectors to all vectors along an axis, one after the other."""
-    arr = array_argument(arr, "apply_along_axis")
-    axis = canonical_axis(axis, len(arr.shape), "apply_along_axis")
-    moved = shaping.moveaxis(arr, axis, -1)
-    lead = moved.shape[:-1]
-    rows = structural.reshape(moved, (math.prod(lead), moved.shape[-1]))
-    made = [creation.asarray(func1d(r, *args, **kwargs)) for r in indexing.iterate(rows)]
-    stacked = shaping.stack(made)
-    out = structural.reshape(stacked, (*lead, *stacked.shape[1:]))
-    extra = len(out.shape) - len(lead)
-    return shaping.moveaxis(
-        out, tuple(range(len(lead), len(lead) + extra)), tuple(range(axis, axis + extra))
-    )
 
 
 def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Value:

@@ -1,0 +1,312 @@
+"""Quantiles, covariances and histograms."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.core.origin import called_at
+from pullback.core.trace import Value
+from pullback.errors import ArgumentError
+from pullback.numpy import (
+    composed,
+    contraction,
+    creation,
+    reductions,
+    shaping,
+    sorting,
+    taking,
+    ufuncs,
+)
+from pullback.numpy.arguments import (
+    array_argument,
+    describe,
+    static_int,
+    wrong_dtype,
+    wrong_shape,
+)
+from pullback.numpy.promotion import convert, promote_arrays
+from pullback.primitives import structural, table
+from pullback.primitives.recipes import canonical_axes
+
+_METHODS = ("linear", "lower", "higher", "nearest", "midpoint")
+
+# -- quantiles -------------------------------------------------------------------------
+
+
+def _quantile(
+    who: str, a: Any, q: Any, axis: Any, method: str, keepdims: bool, skip: bool
+) -> Value:
+    """Give quantiles over axes; `skip` leaves nan out, else it spreads."""
+    if method not in _METHODS:
+        raise ArgumentError(
+            f"{who} was given method={method!r}.",
+            where=called_at(),
+            mend=f"Use one of {', '.join(_METHODS)}.",
+        )
+    a, q = promote_arrays(who, a, q, inexact=True)
+    if ufuncs.is_complex(a):
+        raise wrong_dtype(who, f"takes real numbers; got {describe(a)}.", "Take abs.")
+    if len(q.shape) > 1:
+        raise wrong_shape(who, f"takes a scalar or vector q; got {describe(q)}.", "Ravel.")
+    axes = canonical_axes(axis, len(a.shape), who)
+    kept = [i for i in range(len(a.shape)) if i not in axes]
+    lead = tuple(a.shape[i] for i in kept)
+    n = math.prod(a.shape[i] for i in axes)
+    if not n:
+        raise wrong_shape(who, f"of no elements was asked for: {describe(a)}.", "Check.")
+    x = structural.reshape(structural.transpose(a, [*kept, *axes]), (*lead, n))
+    x = sorting.sort(x)
+    nan = composed.isnan(x)
+    if skip:
+        present = convert(table.not_(nan), x.dtype)
+        count = structural.expand_axes(
+            structural.reduce_sum(present, (len(lead),)), (len(lead),)
+        )
+    else:
+        count = table.full((*(1,) * len(lead), 1), n, x.dtype)
+    out = _interpolated(x, _places(q, count), method)
+    if skip:
+        bad = structural.broadcast_to(table.eq(count, ufuncs.zero_like(count)), out.shape)
+    else:
+        bad = structural.broadcast_to(reductions.any(nan, -1, keepdims=True), out.shape)
+    out = table.select(bad, table.full((), math.nan, x.dtype), out)
+    out = shaping.moveaxis(out, -1, 0)
+    if keepdims:
+        shape = [1 if i in axes else m for i, m in enumerate(a.shape)]
+        out = structural.reshape(out, (out.shape[0], *shape))
+    return out if q.shape else structural.reshape(out, out.shape[1:])
+
+
+def _places(q: Value, count: Value) -> Value:
+    """Give where in sorted elements the quantiles lie, along a new last axis."""
+    q = shaping.atleast_1d(q)
+    return table.mul(q, table.sub(count, ufuncs.one_like(count)))
+
+
+def _interpolated(x: Value, places: Value, method: str) -> Value:
+    """Read sorted elements between whole places."""
+    below, above = table.floor(places), table.ceil(places)
+    if method == "nearest":
+        below = above = table.round(places)
+    elif method == "lower":
+        above = below
+    elif method == "higher":
+        below = above
+    low, high = (_read(x, p) for p in (below, above))
+    if below is above:
+        return low
+    if method == "midpoint":
+        whole = table.eq(below, above)
+        half = table.mul(table.add(low, high), table.full((), 0.5, x.dtype))
+        return table.select(whole, low, half)
+    weight = table.sub(places, below)
+    return table.add(low, table.mul(table.sub(high, low), weight))
+
+
+def _read(x: Value, places: Value) -> Value:
+    """Read the last axis at whole places given as floats."""
+    index = convert(table.max(places, ufuncs.zero_like(places)), dtypes.scalar_dtype(int))
+    return taking.take_along_axis(x, index, -1, mode="clip")
+
+
+def quantile(
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+) -> Value:
+    """Give quantiles over axes, by five of NumPy's methods."""
+    return _quantile("quantile", a, q, axis, method, keepdims, False)
+
+
+def nanquantile(
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+) -> Value:
+    """Give quantiles of what is not nan."""
+    return _quantile("nanquantile", a, q, axis, method, keepdims, True)
+
+
+def percentile(
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+) -> Value:
+    """Give percentiles over axes, by five of NumPy's methods."""
+    q = ufuncs.divide(creation.asarray(q), 100.0)
+    return _quantile("percentile", a, q, axis, method, keepdims, False)
+
+
+def nanpercentile(
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+) -> Value:
+    """Give percentiles of what is not nan."""
+    q = ufuncs.divide(creation.asarray(q), 100.0)
+    return _quantile("nanpercentile", a, q, axis, method, keepdims, True)
+
+
+def median(
+    a: Any,
+    axis: Any = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    keepdims: bool = False,
+) -> Value:
+    """Give the median over axes."""
+    return _quantile("median", a, 0.5, axis, "midpoint", keepdims, False)
+
+
+def nanmedian(
+    a: Any,
+    axis: Any = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    keepdims: bool = False,
+) -> Value:
+    """Give the median of what is not nan."""
+    return _quantile("nanmedian", a, 0.5, axis, "midpoint", keepdims, True)
+
+
+# -- covariance ------------------------------------------------------------------------
+
+
+def cov(
+    m: Any,
+    y: Any = None,
+    rowvar: bool = True,
+    bias: bool = False,
+    ddof: int | None = None,
+    fweights: Any = None,
+    aweights: Any = None,
+) -> Value:
+    """Give the covariance matrix of variables, one a row."""
+    x = _variables(m, y, rowvar)
+    weights = None
+    if fweights is not None:
+        weights = creation.asarray(fweights)
+    if aweights is not None:
+        each = creation.asarray(aweights)
+        weights = each if weights is None else ufuncs.multiply(weights, each)
+    free = (0 if bias else 1) if ddof is None else ddof
+    if weights is None:
+        gap = table.sub(x, reductions.mean(x, 1, keepdims=True))
+        scaled, norm = gap, ufuncs.subtract(x.shape[1], float(free))
+    else:
+        total = reductions.sum(convert(weights, dtypes.real_dtype(x.dtype)))
+        mean = reductions.average(x, 1, weights, keepdims=True)
+        gap = table.sub(x, mean)
+        scaled = ufuncs.multiply(gap, weights)
+        norm = total
+        if free and aweights is None:
+            norm = ufuncs.subtract(total, free)
+        elif free:
+            pulled = reductions.sum(ufuncs.multiply(weights, creation.asarray(aweights)))
+            norm = ufuncs.subtract(total, ufuncs.divide(ufuncs.multiply(free, pulled), total))
+    product = contraction.dot(scaled, composed.conj(shaping.transpose(gap)))
+    return shaping.squeeze(ufuncs.divide(product, convert(norm, product.dtype)))
+
+
+def _variables(m: Any, y: Any, rowvar: bool) -> Value:
+    """Stack variables as rows."""
+    first, *rest = promote_arrays("cov", m, *([] if y is None else [y]), inexact=True)
+    rows = []
+    for x in (first, *rest):
+        if len(x.shape) > 2:
+            raise wrong_shape("cov", f"takes up to two axes; got {describe(x)}.", "Reshape.")
+        matrix = shaping.atleast_2d(x)
+        turn = not rowvar and len(x.shape) == 2
+        rows.append(shaping.transpose(matrix) if turn else matrix)
+    return shaping.concatenate(rows, 0)
+
+
+def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Value:
+    """Give the matrix of correlation coefficients of variables, one a row."""
+    c = cov(x, y, rowvar)
+    if not c.shape:
+        return ufuncs.divide(c, c)
+    spread = ufuncs.sqrt(composed.real(creation.diagonal(c)))
+    c = ufuncs.divide(ufuncs.divide(c, spread[:, None]), spread[None, :])
+    if ufuncs.is_complex(c):
+        parts = (composed.clip(p, -1.0, 1.0) for p in (c.real, c.imag))
+        return table.make_complex(*parts)
+    return composed.clip(c, -1.0, 1.0)
+
+
+# -- histograms ------------------------------------------------------------------------
+
+
+def histogram_bin_edges(
+    a: Any, bins: Any = 10, range: Any = None, weights: Any = None
+) -> Value:
+    """Give the edges of equal bins; NumPy's named rules for their number are missing."""
+    if isinstance(bins, str):
+        raise ArgumentError(
+            f"histogram_bin_edges was given bins={bins!r}.",
+            where=called_at(),
+            mend="Give a number of bins, or their edges.",
+        )
+    if np.ndim(bins) == 1:
+        return array_argument(creation.asarray(bins), "histogram_bin_edges", "bins")
+    count = static_int(bins, "histogram_bin_edges", "bins")
+    x = shaping.ravel(creation.asarray(a))
+    x = convert(x, dtypes.scalar_dtype(float)) if ufuncs.is_exact(x) else x
+    low, high = (
+        (reductions.min(x, initial=math.inf), reductions.max(x, initial=-math.inf))
+        if range is None
+        else range
+    )
+    low, high = promote_arrays("histogram", low, high, x[:0].sum(), inexact=True)[:2]
+    flat = ufuncs.equal(low, high)
+    half = table.full((), 0.5, low.dtype)
+    low = table.select(flat, table.sub(low, half), low)
+    high = table.select(flat, table.add(high, half), high)
+    return creation.linspace(low, high, count + 1)  # type: ignore[no-any-return]
+
+
+def histogram(
+    a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
+) -> tuple[Value, Value]:
+    """Count elements in bins; the last bin includes its right edge."""
+    edges = histogram_bin_edges(a, bins, range, weights)
+    x = shaping.ravel(creation.asarray(a))
+    unit: Any = None if weights is None else shaping.ravel(creation.asarray(weights))
+    if unit is not None and unit.shape != x.shape:
+        raise wrong_shape(
+            "histogram",
+            f"was given a of type {describe(a)} and weights of type {describe(weights)}.",
+            "Make the shapes equal.",
+        )
+    count = edges.shape[0] - 1
+    x, edges = promote_arrays("histogram", x, edges)
+    place = table.sub(sorting.searchsorted(edges, x, "right"), 1)
+    place = table.select(table.eq(x, edges[-1]), count - 1, place)
+    inside = table.and_(table.ge(place, 0), table.lt(place, count))
+    found = dtypes.scalar_dtype(int) if unit is None else unit.dtype
+    add = convert(inside, found) if unit is None else composed.where(inside, unit, 0)
+    counts = creation.zeros(count, found).at[composed.clip(place, 0, count - 1)].add(add)
+    if density:
+        widths = table.sub(edges[1:], edges[:-1])
+        counts = ufuncs.divide(ufuncs.divide(counts, widths), reductions.sum(counts))
+    return counts, edges

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import stat
-import tempfile
+import threading
 import zlib
 from typing import Any
+
+from pullback.lazy import LazyModule
+
+# Loading OpenSSL takes 4 ms.
+hashlib: Any = LazyModule("hashlib")
 
 #: Bytes kept by default; `PULLBACK_CACHE_LIMIT` gives another number.
 LIMIT = 512 * 2**20
@@ -102,14 +106,11 @@ class DiskCache:
             os.makedirs(self.directory, mode=0o700, exist_ok=True)
             if not self.private():
                 return
-            handle, temporary = tempfile.mkstemp(dir=self.directory, suffix=".new")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(packed)
-                os.replace(temporary, self.path(key))
-            except BaseException:
-                os.unlink(temporary)
-                raise
+            writer = f"{os.getpid()}-{threading.get_ident()}"
+            temporary = os.path.join(self.directory, f"{key}-{writer}.new")
+            with open(temporary, "xb") as file:
+                file.write(packed)
+            os.replace(temporary, self.path(key))
         except OSError:
             return
         if self.writes % SWEEP == 0:

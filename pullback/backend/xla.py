@@ -14,7 +14,6 @@ import importlib
 import operator
 import os
 import re
-import subprocess
 import sys
 import threading
 import warnings
@@ -40,6 +39,9 @@ from pullback.core import array as arrays
 from pullback.core.array import Array
 from pullback.core.aval import Aval
 from pullback.errors import BackendError
+from pullback.lazy import LazyModule
+
+subprocess: Any = LazyModule("subprocess")
 
 #: Versions that are accepted, from the first up to but not including the second.
 ACCEPTED = ((0, 10, 0), (0, 13, 0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pullback import tree
@@ -47,12 +47,46 @@ def find_captured(f: Any) -> list[Captured]:
     """Give the arrays and tracers that a callable captures, each once, in order."""
     if type(f) is types.FunctionType and _captures_nothing(f):
         return []
-    return list(_Walk(f).leaves.values())
+    return list(_Walk([f]).leaves.values())
 
 
-def find_tracers(f: Any) -> list[Captured]:
-    """Give the tracers that a callable captures, each once, in order."""
-    return [c for c in find_captured(f) if isinstance(c.value, Tracer)]
+class TracerFinder:
+    """Finds the tracers that several callables capture; remembers that there are none.
+
+    Looking through closures costs more than a small function. A search that met only
+    cells, and no tracer, holds as long as each cell holds what it held then.
+    """
+
+    __slots__ = ("cells", "known")
+
+    def __init__(self) -> None:
+        self.known: Sequence[Any] | None = None
+        self.cells: list[tuple[Any, Any]] = []
+
+    def find(self, roots: Sequence[Any]) -> list[Captured]:
+        """Give the tracers captured by any of the callables, each once, in order."""
+        if self._still_none(roots):
+            return []
+        walk = _Walk(roots)
+        found = [c for c in walk.leaves.values() if isinstance(c.value, Tracer)]
+        if not found and walk.fixed:
+            self.known, self.cells = list(roots), walk.cells
+        return found
+
+    def _still_none(self, roots: Sequence[Any]) -> bool:
+        known = self.known
+        if known is None or len(known) != len(roots):
+            return False
+        for f, g in zip(known, roots):
+            if f is not g:
+                return False
+        try:
+            for cell, content in self.cells:
+                if cell.cell_contents is not content:
+                    return False
+        except ValueError:
+            return False
+        return True
 
 
 def substitute(f: Any, values: Mapping[int, Any]) -> Any:
@@ -64,7 +98,7 @@ def substitute(f: Any, values: Mapping[int, Any]) -> Any:
     """
     if not values:
         return f
-    walk = _Walk(f)
+    walk = _Walk([f])
     return _Rebuild(walk.touched(values), values).visit(f)
 
 
@@ -115,14 +149,35 @@ def _attributes(x: Any) -> list[tuple[str, Any]]:
     return list(getattr(x, "__dict__", {}).items())
 
 
-class _Walk:
-    """The graph of everything reachable from a callable, and the values in it."""
+class _Field:
+    """An attribute of one of our callables, read as a cell is."""
 
-    def __init__(self, root: Any) -> None:
+    __slots__ = ("name", "owner")
+
+    def __init__(self, owner: Any, name: str) -> None:
+        self.owner = owner
+        self.name = name
+
+    @property
+    def cell_contents(self) -> Any:
+        """What the attribute now holds."""
+        return getattr(self.owner, self.name, None)
+
+
+class _Walk:
+    """The graph of everything reachable from callables, and the values in it.
+
+    `fixed` tells that it can change only through `cells` (cell, content).
+    """
+
+    def __init__(self, roots: Sequence[Any]) -> None:
         self.leaves: dict[int, Captured] = {}
         self.holders: dict[int, list[int]] = {}
         self.kept: list[Any] = []
-        self._visit(root, None, "", "")
+        self.cells: list[tuple[Any, Any]] = []
+        self.fixed = True
+        for root in roots:
+            self._visit(root, None, "", "")
 
     def _visit(self, x: Any, holder: int | None, name: str, where: str) -> None:
         if isinstance(x, _ATOMS):
@@ -138,9 +193,24 @@ class _Walk:
         if isinstance(x, (Array, Tracer)):
             self.leaves[key] = Captured(x, name, where)
             return
+        self._note(x)
         for part in _parts(x):
             inner = name + part.name if part.name[0] in ".[" else part.name
             self._visit(part.value, key, inner, part.where or where)
+
+    def _note(self, x: Any) -> None:
+        """Remember by what an object could come to capture something else."""
+        if isinstance(x, types.FunctionType):
+            for cell in x.__closure__ or ():
+                try:
+                    self.cells.append((cell, cell.cell_contents))
+                except ValueError:
+                    self.fixed = False
+        elif hasattr(type(x), "__closure_fields__"):
+            self.cells.extend((_Field(x, n), v) for n, v in _attributes(x))
+        elif not isinstance(x, (types.MethodType, functools.partial, tuple)):
+            if isinstance(x, _CONTAINERS) or _attributes(x):
+                self.fixed = False
 
     def touched(self, values: Mapping[int, Any]) -> set[int]:
         """Give the ids of the objects from which some of the values are reached."""

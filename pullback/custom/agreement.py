@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from pullback import dtypes, tree
+from pullback.core.array import Array
 from pullback.core.aval import Aval
 from pullback.core.calling import as_value, is_arraylike
 from pullback.core.closure import Closure
 from pullback.core.origin import name_of
-from pullback.core.trace import Value, aval_of
+from pullback.core.trace import Tracer, Value, aval_of
 from pullback.core.zero import Zero, is_zero
 from pullback.custom.rule import describe_rule, rule_place
 from pullback.errors import (
@@ -53,24 +54,25 @@ def pair_of(out: Any, kind: str, rule: Callable[..., Any], fun: Any) -> tuple[An
 
 
 def output_leaves(
-    out: Any, who: str, rule: Callable[..., Any]
+    out: Any, kind: str, rule: Callable[..., Any]
 ) -> tuple[list[Value], tree.TreeDef]:
-    """Flatten an output to values.
+    """Flatten the output of a rule, or of the function itself (kind ""), to values.
 
     Raises:
         RuleError: a leaf is no array.
     """
     leaves, treedef = tree.flatten(out)
     for i, leaf in enumerate(leaves):
-        if not is_arraylike(leaf):
+        if type(leaf) is not Array and not is_arraylike(leaf):
             path = tree.path_strings(out)[i]
+            who = describe_rule(kind, rule) if kind else name_of(rule)
             raise RuleError(
                 f"the output of {who}{path and ' at ' + path} is a "
                 f"{type(leaf).__name__}, not an array.",
                 where=rule_place(rule),
                 mend="Return arrays, numbers, and containers of them.",
             )
-    return [as_value(x) for x in leaves], treedef
+    return [x if type(x) is Array else as_value(x) for x in leaves], treedef
 
 
 def check_primal_out(
@@ -88,6 +90,10 @@ def check_primal_out(
         RuleShapeError: another shape or dtype somewhere.
     """
     wanted_tree, wanted = expected
+    if out_tree == wanted_tree and all(
+        [y.shape == a.shape and y.dtype == a.dtype for y, a in zip(outs, wanted)]
+    ):
+        return
     what = f"{describe_rule(kind, rule)} of {name_of(fun)}"
     mend = f"Let the rule return what {name_of(fun)} returns as its first result, for "
     mend += f"example by calling {name_of(fun)}."
@@ -136,6 +142,9 @@ def tangents_out(
         RuleTreeError: its structure is not the primal output's.
         RuleShapeError: a shape or dtype that is no tangent of the primal output.
     """
+    leaves, treedef = tree.flatten(given)
+    if treedef == out_tree and all(map(is_tangent_of, leaves, outs)):
+        return leaves
     what = f"{describe_rule(kind, rule)} of {name_of(fun)}"
     like = out_tree.unflatten([aval_of(y) for y in outs])
 
@@ -157,13 +166,22 @@ def tangents_out(
     ]
 
 
+def is_tangent_of(t: Any, x: Any) -> bool:
+    """Whether a tangent is as it should be, with nothing to cast or to fill in."""
+    return (
+        (type(t) is Array or isinstance(t, Tracer))
+        and t.shape == x.shape
+        and t.dtype == x.dtype
+        and dtypes.is_inexact(x.dtype)
+    )
+
+
 def cotangents_in(
     given: Any,
     likes: Sequence[Any],
-    names: Sequence[str],
+    positions: Sequence[int],
     rule: Callable[..., Any],
-    fun: Callable[..., Any],
-    forward_call: str,
+    pull: Any,
 ) -> list[Any]:
     """Flatten what a `bwd` rule returned, one entry a differentiable argument.
 
@@ -172,24 +190,26 @@ def cotangents_in(
             cotangent is taken too.
         likes: for each argument, its tree with types (`Aval`) as leaves; None for an
             argument that has no derivative (a method's plain instance).
-        names: the arguments' names.
+        positions: the arguments' positions.
         rule: the rule.
-        fun: its function.
-        forward_call: where the function was called, for errors.
+        pull: the backward pass, which knows the function and its forward call.
 
     Raises:
         RuleArityError: a wrong number of cotangents.
         RuleTreeError, RuleShapeError: one does not fit its argument.
     """
-    what = f"{describe_rule('custom_vjp bwd', rule)} of {name_of(fun)}"
-    where = f"{rule_place(rule)} {forward_call}".strip()
-    entries = bwd_entries(given, likes, what, where, name_of(fun))
+    entries = bwd_entries(given, likes, rule, pull)
     out: list[Any] = []
-    for entry, like, name in zip(entries, likes, names):
+    for entry, like, position in zip(entries, likes, positions):
         if like is None:
             continue
+        if type(like) is Aval and is_tangent_of(entry, like):
+            out.append(entry)
+            continue
 
-        def complain(difference: str, path: str, name: str = name) -> NoReturn:
+        def complain(difference: str, path: str, position: int = position) -> NoReturn:
+            what, where, _ = pull.describe(rule)
+            name = pull.site.wrapper.parameter(position)
             tree_error = " where a " in difference or "key" in difference
             tree_error = tree_error or "entries" in difference
             raise (RuleTreeError if tree_error else RuleShapeError)(
@@ -217,7 +237,7 @@ def unclose(entry: Any, like: Any) -> Any:
 
 
 def bwd_entries(
-    given: Any, likes: Sequence[Any], what: str, where: str, fun: str
+    given: Any, likes: Sequence[Any], rule: Callable[..., Any], pull: Any
 ) -> Sequence[Any]:
     """Give one entry an argument of what a `bwd` rule returned."""
     count = len(likes)
@@ -226,6 +246,7 @@ def bwd_entries(
             return given
         if count == 1 and tree.structure(given) == tree.structure(likes[0]):
             return (given,)
+        what, where, fun = pull.describe(rule)
         raise RuleArityError(
             f"{what} returned {len(given)} cotangents; {fun} has {count} "
             f"differentiable argument{'s' if count != 1 else ''}.",
@@ -234,6 +255,7 @@ def bwd_entries(
         )
     if count == 1:
         return (given,)
+    what, where, fun = pull.describe(rule)
     if given is None:
         returned = "None"
     elif is_arraylike(given):

@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pullback import tree
+from pullback.core.array import SCALARS, Array
 from pullback.core.calling import Signature, as_value, check_callable
+from pullback.core.closure import TracerFinder
 from pullback.core.origin import called_at, name_of
 from pullback.core.trace import EVAL, current_trace
 from pullback.custom.call import CustomCall
@@ -21,9 +23,10 @@ from pullback.custom.nondiff import (
     parameter_name,
     split_arguments,
 )
-from pullback.custom.rule import Rules, captured_by, check_arity
+from pullback.custom.rule import Rules, check_arity
 from pullback.custom.site import Site, watching
 from pullback.errors import ArgumentError, RuleArityError
+from pullback.transforms.linearize import LinearTrace
 
 _logs: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar(
     "logs", default=None
@@ -80,6 +83,7 @@ class CustomFunction:
         self.rules = rules
         self.forward = forward
         self.known_types: dict[Any, Any] = {}
+        self.finder = TracerFinder()
         self._set_up(nondiff_argnums, nondiff_argnames)
         if isinstance(fun, CustomFunction):
             self.nondiff = self.nondiff | fun.nondiff
@@ -97,19 +101,33 @@ class CustomFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function; outside of transformations, just that."""
         trace = current_trace()
-        if trace is EVAL and not watching():
-            return self.rules.fun(*args, **kwargs)
+        if not kwargs and self._is_plain_call(trace, args):
+            return self.rules.fun(*args)
         arguments, values = split_arguments(
             self.rules.fun, self.call_signature, self.nondiff, args, kwargs
         )
         leaves, in_tree = tree.flatten(values)
         operands = [as_value(x) for x in leaves]
         static = (*arguments.nondiff.values(), *arguments.opaque.values())
-        captured = captured_by((*self.rules.functions(), *static))
+        captured = self.finder.find((*self.rules.functions, *static))
         site = Site(self, self.rules, arguments, in_tree, captured)
         outs = CustomCall(site)(*[c.value for c in captured], *operands)
         assert site.out_tree is not None, "set by whichever rule ran"
         return site.out_tree.unflatten(outs)
+
+    def _is_plain_call(self, trace: Any, args: tuple[Any, ...]) -> bool:
+        """Whether no transformation has a part in this call, and no rule watches it.
+
+        While tangents are recorded over eager values, that is a call with values only.
+        """
+        watched = watching()
+        if watched is not None and watched.wants_type(self):
+            return False
+        if trace is EVAL:
+            return True
+        if type(trace) is not LinearTrace or trace.parent is not EVAL:
+            return False
+        return all([type(x) is Array or type(x) in SCALARS for x in args])
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Bind the function to an instance, as methods are."""
@@ -122,6 +140,7 @@ class CustomFunction:
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
         made.rules = rules
+        made.finder = TracerFinder()
         return made
 
     def parameter(self, position: int) -> str:
@@ -309,6 +328,7 @@ class CustomFunction:
         """Give a function to which rules can be attached independently."""
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
+        made.finder = TracerFinder()
         return made
 
     def __deepcopy__(self, memo: Any) -> CustomFunction:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from pullback.core.closure import Captured, find_tracers, substitute
+from pullback.core.closure import substitute
 from pullback.core.origin import called_at, defined_at, name_of
 from pullback.errors import RuleArityError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rules:
     """What a decorated function is made of; replaced as a whole when a rule is added.
 
@@ -48,10 +49,15 @@ class Rules:
     jvp_symbolic: bool = False
     vjp_symbolic: bool = False
 
-    def functions(self) -> list[Callable[..., Any]]:
-        """Give the function and all rules, each of which may capture values."""
+    @functools.cached_property
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """The function and all rules, each of which may capture values."""
         some = (self.fun, self.jvp, *(self.jvps or ()), self.fwd, self.bwd, self.vmap)
-        return [f for f in some if f is not None]
+        return tuple([f for f in some if f is not None])
+
+    def __copy__(self) -> Rules:
+        """Give equal rules, to be changed in place by `core.closure`."""
+        return replace(self)
 
     def map(self, change: Callable[[Any], Any]) -> Rules:
         """Give the rules with each function changed."""
@@ -76,15 +82,6 @@ class Placeholder:
     """Stands in a rule for a traced value it captures, until the value is known."""
 
     __slots__ = ()
-
-
-def captured_by(functions: Sequence[Any]) -> list[Captured]:
-    """Give the tracers that any of several functions capture, each once."""
-    found: dict[int, Captured] = {}
-    for f in functions:
-        for captured in find_tracers(f):
-            found.setdefault(id(captured.value), captured)
-    return list(found.values())
 
 
 def replace_all(x: Any, old: Sequence[Any], new: Sequence[Any]) -> Any:

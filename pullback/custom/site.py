@@ -50,9 +50,9 @@ from pullback.transforms.stage import stage_flat
 from pullback.transforms.transpose import backward, record
 
 
-#: Whether a rule is running, so that calls of its function tell the output's type.
-_watched: contextvars.ContextVar[bool] = contextvars.ContextVar(
-    "watched", default=False
+#: The call whose rule is running, if calls of its function tell the output's type.
+_watched: contextvars.ContextVar[Site | None] = contextvars.ContextVar(
+    "watched", default=None
 )
 watching = _watched.get
 
@@ -95,13 +95,13 @@ class Site:
         "captured_names",
         "forward",
         "in_tree",
+        "key",
         "kind",
         "known_types",
         "names",
         "origin",
         "out_tree",
         "rules",
-        "self_rules",
         "wrapper",
     )
 
@@ -124,6 +124,7 @@ class Site:
         self.out_tree: tree.TreeDef | None = None
         self.origin = user_origin()
         self.known_types = wrapper.known_types
+        self.key: Any = None
 
     @property
     def name(self) -> str:
@@ -185,19 +186,29 @@ class Site:
         """Call the function itself."""
         rules, arguments, leaves = self.open(operands)
         out = arguments.call(rules.fun, arguments.join(self.in_tree.unflatten(leaves)))
-        outs, out_tree = output_leaves(out, self.name, rules.fun)
+        outs, out_tree = output_leaves(out, "", rules.fun)
         self.out_tree = out_tree
         self.remember(leaves, out_tree, outs)
         return outs
 
     def type_key(self, leaves: Sequence[Value]) -> Any:
         """Give what the function's output type depends on, None if it cannot be told."""
+        if self.key is not None or self.arguments.opaque:
+            return self.key
         static = self.arguments.nondiff.values()
-        if self.arguments.opaque or not all(
-            type(x) in (bool, int, float, str, type(None)) for x in static
-        ):
-            return None
-        return self.in_tree, tuple(static), tuple([(x.shape, x.dtype) for x in leaves])
+        for x in static:
+            if type(x) not in (bool, int, float, str, type(None)):
+                return None
+        types = tuple([(x.shape, x.dtype) for x in leaves])
+        self.key = self.in_tree, tuple(static), types
+        return self.key
+
+    def wants_type(self, wrapper: Any) -> bool:
+        """Whether a call of that function would tell what type rules must give."""
+        if self.known_types is not wrapper.known_types:
+            return False
+        key = self.key
+        return key is not None and key not in self.known_types
 
     def remember(
         self, leaves: Sequence[Value], out_tree: tree.TreeDef, outs: Sequence[Value]
@@ -232,7 +243,7 @@ class Site:
     def _traced(self, operands: Sequence[Value], key: Any) -> list[Value]:
         rules, arguments, leaves = self.open(operands)
         out = arguments.call(rules.fun, arguments.join(self.in_tree.unflatten(leaves)))
-        outs, out_tree = output_leaves(out, self.name, rules.fun)
+        outs, out_tree = output_leaves(out, "", rules.fun)
         self.known_types[key] = out_tree, [aval_of(y) for y in outs]
         return outs
 
@@ -257,6 +268,7 @@ class Site:
             tangents: those of the leaves alone.
         """
         rules, arguments, leaves = self.open(operands)
+        self.type_key(leaves)
         primals = self.in_tree.unflatten(leaves)
         if rules.jvp is None:
             return self._jvp_by_argument(rules, arguments, primals, operands, tangents)
@@ -264,7 +276,7 @@ class Site:
         dots = self.in_tree.unflatten(
             [rule_tangent(t, rules.jvp_symbolic) for t in tangents]
         )
-        token = _watched.set(True)
+        token = _watched.set(self)
         try:
             out = rule(
                 *arguments.leading(),
@@ -276,7 +288,7 @@ class Site:
         finally:
             _watched.reset(token)
         primal_out, tangent_out = pair_of(out, "custom_jvp", rule, rules.fun)
-        outs, self.out_tree = output_leaves(primal_out, describe_rule("custom_jvp", rule), rule)
+        outs, self.out_tree = output_leaves(primal_out, "custom_jvp", rule)
         self.agree(operands, outs, "custom_jvp", rule)
         dots_out = tangents_out(
             tangent_out, self.out_tree, outs, "custom_jvp", rule, rules.fun
@@ -296,7 +308,7 @@ class Site:
         full = arguments.join(primals)
         with_rules = self.wrapper.with_rules(rules)
         ans = arguments.call(with_rules, full)
-        outs, self.out_tree = output_leaves(ans, self.name, rules.fun)
+        outs, self.out_tree = output_leaves(ans, "", rules.fun)
         total: list[Any] = [Zero(like=y) for y in outs]
         rest = iter(tangents)
         values = arguments.rule_tuple(primals)
@@ -357,18 +369,18 @@ class Site:
         rules, arguments, leaves = self.open(operands)
         rule = rules.fwd
         assert rule is not None, "asked only where there is one"
+        self.type_key(leaves)
         values = self.in_tree.unflatten(leaves)
         if rules.vjp_symbolic:
             flags = iter(perturbed)
             values = tree.map(lambda x: CustomVJPPrimal(x, next(flags)), values)
-        token = _watched.set(True)
+        token = _watched.set(self)
         try:
             out = arguments.call(rule, arguments.join(values))
         finally:
             _watched.reset(token)
         primal_out, res = pair_of(out, "custom_vjp fwd", rule, rules.fun)
-        who = describe_rule("custom_vjp fwd", rule)
-        outs, self.out_tree = output_leaves(primal_out, who, rule)
+        outs, self.out_tree = output_leaves(primal_out, "custom_vjp fwd", rule)
         self.agree(operands, outs, "custom_vjp fwd", rule)
         res_leaves, res_tree = tree.flatten(res)
         arrays = [is_residual_array(x) for x in res_leaves]
@@ -447,6 +459,12 @@ class Pull:
         """Say where the forward call was."""
         return f"Forward call at {self.site.origin}." if self.site.origin else ""
 
+    def describe(self, rule: Any) -> tuple[str, str, str]:
+        """Give rule and function, their places, and the function's name, for errors."""
+        what = f"{describe_rule('custom_vjp bwd', rule)} of {self.site.name}"
+        where = f"{rule_place(rule)} {self.forward_call()}".strip()
+        return what, where, self.site.name
+
     def _open(self, operands: Sequence[Value]) -> tuple[Rules, Arguments, list[Value], Any]:
         """Give rules and arguments, the primals if kept, and the residuals' tree."""
         site, n = self.site, len(self.site.captured)
@@ -478,21 +496,21 @@ class Pull:
             self.site.wrapper.collect_logs(logs)
         likes, names = self._likes()
         found = cotangents_in(
-            given, likes, names, rule, rules.fun, self.forward_call()
+            given, likes, names, rule, self
         )
         return [c for c, p in zip(found, self.perturbed) if p]
 
-    def _likes(self) -> tuple[list[Any], list[str]]:
-        """Give for each argument the tree of its types, and its name."""
+    def _likes(self) -> tuple[list[Any], list[int]]:
+        """Give for each argument the tree of its types, and its position."""
         site = self.site
         trees = iter(site.in_tree.unflatten(self.in_avals))
         likes: list[Any] = []
-        names: list[str] = []
+        names: list[int] = []
         for i in range(site.arguments.count):
             if i in site.arguments.nondiff:
                 continue
             likes.append(None if i in site.arguments.opaque else next(trees))
-            names.append(site.wrapper.parameter(i))
+            names.append(i)
         return likes, names
 
     def forward(self, residuals: Sequence[Value], tangents: Sequence[Any]) -> list[Any]:
@@ -819,7 +837,7 @@ def run_batching_rule(site: BatchedSite, operands: Sequence[Value]) -> list[Valu
     assert rule is not None, "asked only where there is one"
     out = rule(site.size, in_batched, *full)
     result, out_batched = pair_of(out, "custom_vmap", rule, rules.fun)
-    outs, inner.out_tree = output_leaves(result, describe_rule("custom_vmap", rule), rule)
+    outs, inner.out_tree = output_leaves(result, "custom_vmap", rule)
     spread = tree.broadcast_prefix(out_batched, result)
     return settle_batched(outs, spread, site, rule)
 

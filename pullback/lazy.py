@@ -33,3 +33,6 @@ class LazyModule:
 #: takes longer than importing this library.
 scipy_special = LazyModule("scipy.special")
 scipy_linalg = LazyModule("scipy.linalg")
+#: Loading OpenSSL takes 4 ms, starting processes 5; only the compiler needs these.
+hashlib: Any = LazyModule("hashlib")
+subprocess: Any = LazyModule("subprocess")

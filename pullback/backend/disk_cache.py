@@ -9,10 +9,7 @@ import threading
 import zlib
 from typing import Any
 
-from pullback.lazy import LazyModule
-
-# Loading OpenSSL takes 4 ms.
-hashlib: Any = LazyModule("hashlib")
+from pullback.lazy import hashlib
 
 #: Bytes kept by default; `PULLBACK_CACHE_LIMIT` gives another number.
 LIMIT = 512 * 2**20
@@ -38,7 +35,7 @@ def machine_fingerprint() -> str:
         wanted = ("flags", "model name", "Features", "CPU part")
         lines = {line for line in file if line.startswith(wanted)}
     text = repr((sorted(lines), os.uname().machine))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return str(hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
 class DiskCache:
@@ -63,7 +60,7 @@ class DiskCache:
         """Hash a program and everything else its compiled form depends on."""
         digest = hashlib.sha256(repr(circumstances).encode())
         digest.update(text.encode())
-        return digest.hexdigest()
+        return str(digest.hexdigest())
 
     def path(self, key: str) -> str:
         """Give the file of an entry."""

@@ -39,9 +39,7 @@ from pullback.core import array as arrays
 from pullback.core.array import Array
 from pullback.core.aval import Aval
 from pullback.errors import BackendError
-from pullback.lazy import LazyModule
-
-subprocess: Any = LazyModule("subprocess")
+from pullback.lazy import subprocess
 
 #: Versions that are accepted, from the first up to but not including the second.
 ACCEPTED = ((0, 10, 0), (0, 13, 0))

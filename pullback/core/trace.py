@@ -195,6 +195,8 @@ class EvalTrace(Trace):
             else:
                 raw.append(unexpected_operand(primitive, x))
                 weak = False
+        if weak and type(raw[0]) in SCALARS and type(raw[-1]) in SCALARS:
+            raw = [as_numpy_scalar(x) for x in raw]
         token = _errors.set(_IGNORE)
         try:
             out = primitive.eager(*raw)
@@ -204,6 +206,12 @@ class EvalTrace(Trace):
         if primitive.multiple:
             return [x if type(x) is Array else from_host(x, weak) for x in out]
         return from_host(out, weak)
+
+
+def as_numpy_scalar(x: Any) -> Any:
+    """Make a NumPy scalar of a Python number, so that an operation gives an array."""
+    kind = type(x)
+    return dtypes.scalar_dtype(kind).type(x) if kind in SCALARS else x
 
 
 def unexpected_operand(primitive: Primitive, x: Any) -> Any:

@@ -87,6 +87,8 @@ class CustomFunction:
         self._set_up(nondiff_argnums, nondiff_argnames)
         if isinstance(fun, CustomFunction):
             self.nondiff = self.nondiff | fun.nondiff
+            if forward == "error":
+                self.forward = fun.forward
 
     def _set_up(
         self, argnums: int | Sequence[int], argnames: str | Sequence[str]

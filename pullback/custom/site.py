@@ -149,8 +149,9 @@ class Site:
         return self.rules.vmap is not None
 
     def body_is_rule(self) -> bool:
-        """Whether derivatives are those of the body: only a batching rule was given."""
-        return self.has_vmap() and not self.has_jvp() and not self.has_vjp()
+        """Whether derivatives are those of the body: no rule but one for batching."""
+        batching = self.has_vmap() or self.kind == "custom_vmap"
+        return batching and not self.has_jvp() and not self.has_vjp()
 
     def forget_tracers(self) -> None:
         """Put placeholders in place of captured tracers, so that none is kept alive."""

@@ -1,7 +1,8 @@
 """NumPy's functions, for arrays and traced values.
 
-The names are NumPy's; docstrings say what differs. Python numbers are weakly typed, types
-are 32 bits wide by default, and arrays never change: `x.at[i].set(v)` gives a new one.
+The names are NumPy's; docstrings say what differs. Python numbers are weakly typed,
+types are 32 bits wide by default, and arrays never change: `x.at[i].set(v)` gives a new
+array.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from numpy import (
 
 from pullback.core.array import Operators as ndarray
 from pullback.errors import MissingName
-from pullback.numpy import fft, linalg, operators
+from pullback.numpy import fft, linalg
+from pullback.numpy import operators as operators
 from pullback.numpy.calculus import (
     diff,
     ediff1d,
@@ -283,24 +285,24 @@ from pullback.numpy.types import (
     bool_,
     can_cast,
     cdouble,
-    complex128,
     complex64,
+    complex128,
     complex_,
     csingle,
     double,
     finfo,
+    float8_e4m3fn,
+    float8_e5m2,
     float16,
     float32,
     float64,
-    float8_e4m3fn,
-    float8_e5m2,
     float_,
     half,
     iinfo,
+    int8,
     int16,
     int32,
     int64,
-    int8,
     int_,
     isdtype,
     isscalar,
@@ -309,10 +311,10 @@ from pullback.numpy.types import (
     result_type,
     single,
     uint,
+    uint8,
     uint16,
     uint32,
     uint64,
-    uint8,
 )
 from pullback.numpy.ufuncs import (
     abs,
@@ -366,9 +368,9 @@ from pullback.numpy.ufuncs import (
     less,
     less_equal,
     log,
-    log10,
     log1p,
     log2,
+    log10,
     logical_and,
     logical_not,
     logical_or,
@@ -501,8 +503,8 @@ __all__ = [
     "choose",
     "clip",
     "column_stack",
-    "complex128",
     "complex64",
+    "complex128",
     "complex_",
     "complexfloating",
     "compress",
@@ -563,11 +565,11 @@ __all__ = [
     "flip",
     "fliplr",
     "flipud",
+    "float8_e4m3fn",
+    "float8_e5m2",
     "float16",
     "float32",
     "float64",
-    "float8_e4m3fn",
-    "float8_e5m2",
     "float_",
     "float_power",
     "floating",
@@ -605,10 +607,10 @@ __all__ = [
     "inf",
     "inner",
     "insert",
+    "int8",
     "int16",
     "int32",
     "int64",
-    "int8",
     "int_",
     "integer",
     "interp",
@@ -639,9 +641,9 @@ __all__ = [
     "linspace",
     "load",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "logaddexp",
     "logaddexp2",
     "logical_and",
@@ -777,10 +779,10 @@ __all__ = [
     "true_divide",
     "trunc",
     "uint",
+    "uint8",
     "uint16",
     "uint32",
     "uint64",
-    "uint8",
     "union1d",
     "unique",
     "unique_all",

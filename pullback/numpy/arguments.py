@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,8 @@ def array_argument(x: Any, who: str, name: str = "its argument") -> Value:
         return x
     if isinstance(x, (list, tuple)):
         raise NotAnArrayError(
-            f"{who} takes arrays and numbers; {name} is a {type(x).__name__}: {x!r:.60}.",
+            f"{who} takes arrays and numbers; {name} is a "
+            f"{type(x).__name__}: {x!r:.60}.",
             where=called_at(),
             mend=f"Make an array of it first: {who}(jnp.array(...)).",
         )
@@ -73,7 +74,7 @@ def static_int(x: Any, who: str, name: str) -> int:
         ) from None
 
 
-def static_array(x: Any, who: str, name: str, why: str) -> np.ndarray[Any, Any]:
+def static_array(x: Any, who: str, name: str, why: str) -> Any:
     """Give the NumPy array behind an argument whose values fix the result's shape.
 
     Raises:
@@ -98,12 +99,9 @@ def shape_argument(shape: Any, who: str) -> tuple[int, ...]:
     Raises:
         ArgumentError: a negative length.
     """
-    if isinstance(shape, (np.ndarray, Array)) or (
-        isinstance(shape, Iterable) and not isinstance(shape, Tracer)
-    ):
-        lengths: Sequence[Any] = list(shape) if np.ndim(shape) else [shape]
-    else:
-        lengths = [shape]
+    lengths: Sequence[Any] = [shape]
+    if hasattr(shape, "__iter__") and not isinstance(shape, Tracer):
+        lengths = list(shape) if np.ndim(shape) else [shape]
     out = tuple([static_int(n, who, "shape") for n in lengths])
     if any(n < 0 for n in out):
         raise ArgumentError(

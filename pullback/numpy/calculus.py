@@ -11,7 +11,15 @@ from pullback.core.array import Operators
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError
-from pullback.numpy import composed, creation, reductions, shaping, sorting, taking, ufuncs
+from pullback.numpy import (
+    composed,
+    creation,
+    reductions,
+    shaping,
+    sorting,
+    taking,
+    ufuncs,
+)
 from pullback.numpy.arguments import array_argument, describe, static_int, wrong_shape
 from pullback.numpy.promotion import as_inexact, promote_arrays
 from pullback.primitives import structural, table
@@ -19,7 +27,9 @@ from pullback.primitives.recipes import canonical_axes, canonical_axis
 from pullback.primitives.shaping import slice_in_dim
 
 
-def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Value:
+def diff(
+    a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None
+) -> Value:
     """Give differences of neighbours, n times; of booleans, where they differ."""
     a = array_argument(a, "diff")
     if not a.shape:
@@ -28,7 +38,9 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     edge = [1 if i == axis else m for i, m in enumerate(a.shape)]
     parts = [
         x if len(x.shape) else structural.broadcast_to(x, tuple(edge))
-        for x in (None if v is None else creation.asarray(v) for v in (prepend, a, append))
+        for x in (
+            None if v is None else creation.asarray(v) for v in (prepend, a, append)
+        )
         if x is not None
     ]
     x = shaping.concatenate(parts, axis)
@@ -101,7 +113,8 @@ def _gradient(f: Value, spacing: Any, axis: int, order: int) -> Value:
         if order == 2:
             ends = [
                 (-1.5 * at(0, 1) + 2.0 * at(1, 2) - 0.5 * at(2, 3)) / h,
-                (1.5 * at(n - 1, n) - 2.0 * at(n - 2, n - 1) + 0.5 * at(n - 3, n - 2)) / h,
+                (1.5 * at(n - 1, n) - 2.0 * at(n - 2, n - 1) + 0.5 * at(n - 3, n - 2))
+                / h,
             ]
         return shaping.concatenate([ends[0], inner, ends[1]], axis)
     a, b = slice_in_dim(steps, 0, n - 2, axis), slice_in_dim(steps, 1, n - 1, axis)
@@ -161,8 +174,10 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Value:
             step = diff(shaping.moveaxis(x, axis, -1))
             y = shaping.moveaxis(y, axis, -1)
     n, last = y.shape[-1], len(y.shape) - 1
-    pairs = table.add(slice_in_dim(y, min(1, n), n, last), slice_in_dim(y, 0, max(n - 1, 0), last))
-    return reductions.sum(ufuncs.multiply(step, pairs), -1) * 0.5  # type: ignore[no-any-return]
+    pairs = table.add(
+        slice_in_dim(y, min(1, n), n, last), slice_in_dim(y, 0, max(n - 1, 0), last)
+    )
+    return reductions.sum(ufuncs.multiply(step, pairs), -1) * 0.5
 
 
 def interp(
@@ -179,7 +194,10 @@ def interp(
     if period is not None:
         x, xp = ufuncs.remainder(x, period), ufuncs.remainder(xp, period)
         order = sorting.argsort(xp)
-        xp, fp = taking.take(xp, order, mode="clip"), taking.take(fp, order, mode="clip")
+        xp, fp = (
+            taking.take(xp, order, mode="clip"),
+            taking.take(fp, order, mode="clip"),
+        )
         xp = shaping.concatenate([xp[-1:] - period, xp, xp[:1] + period])
         fp = shaping.concatenate([fp[-1:], fp, fp[:1]])
     if xp.shape[0] == 1:
@@ -215,7 +233,11 @@ def unwrap(
     if not p.shape[axis]:
         return p
     step = diff(p, axis=axis)
-    half = ufuncs.divide(period, 2) if not ufuncs.is_exact(p) else ufuncs.floor_divide(period, 2)
+    half = (
+        ufuncs.divide(period, 2)
+        if not ufuncs.is_exact(p)
+        else ufuncs.floor_divide(period, 2)
+    )
     small = ufuncs.remainder(step + half, period) - half
     at_edge = ufuncs.logical_and(ufuncs.equal(small, -half), ufuncs.greater(step, 0))
     small = composed.where(at_edge, half, small)

@@ -25,7 +25,7 @@ from pullback.numpy.ufuncs import (
     truth,
     zero_like,
 )
-from pullback.primitives import table
+from pullback.primitives import structural, table
 from pullback.primitives.reduction import reduce_and
 from pullback.primitives.special import bessel_i0e
 
@@ -49,9 +49,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Value:
     return table.select(condition, x, y)
 
 
-def clip(
-    arr: Any = None, /, min: Any = None, max: Any = None, **old: Any
-) -> Value:
+def clip(arr: Any = None, /, min: Any = None, max: Any = None, **old: Any) -> Value:
     """Limit values to at least `min`, then at most `max`; None is no limit.
 
     Where a value equals a limit, both have derivative 1/2.
@@ -139,7 +137,7 @@ def isneginf(x: Any) -> Value:
 
 
 def _infinity(x: Value) -> Value:
-    return table.full((), math.inf, x.dtype)
+    return structural.full((), math.inf, x.dtype)
 
 
 def signbit(x: Any) -> Value:
@@ -225,7 +223,9 @@ def angle(z: Any, deg: bool = False) -> Value:
     """Give the argument of complex numbers, in radians or degrees."""
     z = as_inexact(z, "angle")
     turn = table.atan2(imag(z), real(z))
-    return table.mul(turn, table.full((), 180 / math.pi, turn.dtype)) if deg else turn
+    return (
+        table.mul(turn, structural.full((), 180 / math.pi, turn.dtype)) if deg else turn
+    )
 
 
 def iscomplex(x: Any) -> Value:
@@ -288,22 +288,24 @@ def logaddexp(x: Any, y: Any) -> Value:
 def logaddexp2(x: Any, y: Any) -> Value:
     """Give log2(2^x + 2^y) without overflow."""
     x, y = promote_arrays("logaddexp2", x, y, inexact=True)
-    unit = table.full((), math.log(2), x.dtype)
+    unit = structural.full((), math.log(2), x.dtype)
     return table.div(logaddexp(table.mul(x, unit), table.mul(y, unit)), unit)
 
 
 def sinc(x: Any) -> Value:
     """Give sin(pi x) / (pi x), 1 at 0; derivatives there are exact to the fourth."""
     x = as_inexact(x, "sinc")
-    angle = table.mul(x, table.full((), math.pi, x.dtype))
-    near = table.lt(table.abs(angle), table.full((), 1e-2, dtypes.real_dtype(x.dtype)))
+    angle = table.mul(x, structural.full((), math.pi, x.dtype))
+    near = table.lt(
+        table.abs(angle), structural.full((), 1e-2, dtypes.real_dtype(x.dtype))
+    )
     # Taylor's series: the next term is below 2^-53 for |pi x| < 0.01.
     z = table.mul(angle, angle)
     series = constant(x, -1 / 5040)
     for coefficient in (1 / 120, -1 / 6, 1.0):
-        number = table.full((), coefficient, x.dtype)
+        number = structural.full((), coefficient, x.dtype)
         series = table.add(table.mul(series, z), number)
-    safe = table.select(near, table.full((), 1.0, x.dtype), angle)
+    safe = table.select(near, structural.full((), 1.0, x.dtype), angle)
     return table.select(near, series, table.div(table.sin(safe), safe))
 
 
@@ -332,12 +334,14 @@ def ldexp(x: Any, n: Any) -> Value:
 
 def _power_of_two(n: Value, dtype: dtypes.Dtype, limit: int) -> Value:
     """Give 2^n for |n| <= limit, from the bits of n, exactly."""
-    size, out = table.abs(n), table.full((), 1, dtype)
+    size, out = table.abs(n), structural.full((), 1, dtype)
     for bit in range(limit.bit_length()):
         on = table.ne(table.and_(size, 1 << bit), 0)
-        factor = table.full((), 2.0 ** (1 << bit), dtype)
-        out = table.mul(out, table.select(on, factor, table.full((), 1, dtype)))
-    return table.select(table.lt(n, 0), table.div(table.full((), 1, dtype), out), out)
+        factor = structural.full((), 2.0 ** (1 << bit), dtype)
+        out = table.mul(out, table.select(on, factor, structural.full((), 1, dtype)))
+    return table.select(
+        table.lt(n, 0), table.div(structural.full((), 1, dtype), out), out
+    )
 
 
 def frexp(x: Any) -> tuple[Value, Value]:
@@ -346,22 +350,22 @@ def frexp(x: Any) -> tuple[Value, Value]:
     info = dtypes.finfo(x.dtype)
     lift = int(info.nmant) + 2
     plain = table.and_(table.is_finite(x), table.ne(x, zero_like(x)))
-    tiny = table.lt(table.abs(x), table.full((), float(info.tiny), x.dtype))
-    safe = table.select(plain, x, table.full((), 1, x.dtype))
+    tiny = table.lt(table.abs(x), structural.full((), float(info.tiny), x.dtype))
+    safe = table.select(plain, x, structural.full((), 1, x.dtype))
     safe = table.select(
-        tiny, table.mul(safe, table.full((), 2.0**lift, x.dtype)), safe
+        tiny, table.mul(safe, structural.full((), 2.0**lift, x.dtype)), safe
     )
-    unit = table.full((), 1 / math.log(2), x.dtype)
+    unit = structural.full((), 1 / math.log(2), x.dtype)
     guess = table.floor(table.mul(table.log(table.abs(safe)), unit))
     e = table.add(convert(guess, dtypes.scalar_dtype(int)), 1)
     m = ldexp(safe, table.neg(e))
-    size, half = table.abs(m), table.full((), 0.5, x.dtype)
-    high, low = table.ge(size, table.full((), 1, x.dtype)), table.lt(size, half)
+    size, half = table.abs(m), structural.full((), 0.5, x.dtype)
+    high, low = table.ge(size, structural.full((), 1, x.dtype)), table.lt(size, half)
     m = table.select(high, table.mul(m, half), table.select(low, table.add(m, m), m))
     e = table.add(e, table.sub(convert(high, e.dtype), convert(low, e.dtype)))
-    e = table.sub(e, table.select(tiny, table.full((), lift, e.dtype), 0))
+    e = table.sub(e, table.select(tiny, structural.full((), lift, e.dtype), 0))
     return table.select(plain, m, x), convert(
-        table.select(plain, e, table.full((), 0, e.dtype)), dtypes.int32
+        table.select(plain, e, structural.full((), 0, e.dtype)), dtypes.int32
     )
 
 
@@ -382,7 +386,7 @@ def array_equiv(a: Any, b: Any) -> Value:
     try:
         np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
-        return table.full((), False, dtypes.bool_)
+        return structural.full((), False, dtypes.bool_)
     return _all(table.eq(a, b))
 
 
@@ -390,7 +394,7 @@ def array_equal(a: Any, b: Any, equal_nan: bool = False) -> Value:
     """Whether shapes and all elements are equal."""
     a, b = promote_arrays("array_equal", a, b)
     if a.shape != b.shape:
-        return table.full((), False, dtypes.bool_)
+        return structural.full((), False, dtypes.bool_)
     same = table.eq(a, b)
     if equal_nan:
         same = table.or_(same, table.and_(isnan(a), isnan(b)))

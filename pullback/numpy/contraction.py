@@ -1,8 +1,7 @@
-"""Products of vectors, matrices and tensors: dot, matmul, tensordot, einsum, convolve."""
+"""Products of vectors, matrices and tensors: dot, matmul, einsum, convolve."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,9 @@ from pullback.errors import ArgumentError
 from pullback.numpy import composed, creation, reductions, shaping, ufuncs
 from pullback.numpy.arguments import array_argument, describe, static_int, wrong_shape
 from pullback.numpy.promotion import convert, promote_arrays
-from pullback.primitives import structural, table
+from pullback.primitives import structural
 from pullback.primitives.contraction import dot_general
-from pullback.primitives.recipes import canonical_axes, canonical_axis
+from pullback.primitives.recipes import canonical_axis
 from pullback.primitives.shaping import pad, reverse, slice_in_dim
 
 Axes = tuple[int, ...]
@@ -81,13 +80,15 @@ def matmul(
 
 
 def _stacked_matmul(a: Value, b: Value, precision: Any) -> Value:
-    """Multiply stacks of matrices; a stack of length one on one side is not repeated."""
+    """Multiply stacks of matrices without repeating those of length one."""
     lead = shaping.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     n = len(lead)
     # Axes that both have are batch axes; others belong to one operand only.
     a_lead = (1,) * (n - len(a.shape) + 2) + a.shape[:-2]
     b_lead = (1,) * (n - len(b.shape) + 2) + b.shape[:-2]
-    kinds = ["both" if i == j else ("a" if j == 1 else "b") for i, j in zip(a_lead, b_lead)]
+    kinds = [
+        "both" if i == j else ("a" if j == 1 else "b") for i, j in zip(a_lead, b_lead)
+    ]
     x = _without(a, a_lead, [k == "b" for k in kinds])
     y = _without(b, b_lead, [k == "a" for k in kinds])
     x_axes = [i for i, k in enumerate(kinds) if k != "b"]
@@ -183,7 +184,9 @@ def tensordot(a: Any, b: Any, axes: Any = 2, *, precision: Any = None) -> Value:
             raise _mismatch("tensordot", a, b, f"there are not {n} axes in both")
         first, second = tuple(range(ra - n, ra)), tuple(range(n))
     if [a.shape[i] for i in first] != [b.shape[i] for i in second]:
-        raise _mismatch("tensordot", a, b, f"axes {first} of a and {second} of b differ")
+        raise _mismatch(
+            "tensordot", a, b, f"axes {first} of a and {second} of b differ"
+        )
     return _contract(a, b, (first, second), ((), ()), precision)
 
 
@@ -258,7 +261,9 @@ def einsum(
     if len(values) > 2:
         stand_ins = [np.broadcast_to(np.float32(0), x.shape) for x in values]
         text = ",".join(labels) + "->" + out
-        strategy = "greedy" if optimize is True or len(values) > 6 else (optimize or False)
+        strategy = (
+            "greedy" if optimize is True or len(values) > 6 else (optimize or False)
+        )
         path = np.einsum_path(text, *stand_ins, optimize=strategy)[0][1:]
     else:
         path = [tuple(range(len(values)))]
@@ -327,7 +332,7 @@ def _parse(subscripts: str, values: list[Value]) -> tuple[list[str], str]:
 
 
 def _checked(labels: list[str], out: str, values: list[Value]) -> tuple[list[str], str]:
-    """Raise unless lengths of equal labels agree; drop axes of length one that do not."""
+    """Check the lengths of equal labels; drop axes of length one that differ."""
     sizes: dict[str, int] = {}
     for label, x in zip(labels, values):
         for c, n in zip(label, x.shape):
@@ -425,7 +430,7 @@ def correlate(a: Any, v: Any, mode: str = "valid", *, precision: Any = None) -> 
 
 
 def _slide(a: Value, v: Value, mode: str, who: str, precision: Any) -> Value:
-    """Convolve vectors: the windows of the longer one times the shorter one reversed."""
+    """Convolve vectors: windows of the longer one times the shorter one reversed."""
     if len(a.shape) != 1 or len(v.shape) != 1 or not a.shape[0] or not v.shape[0]:
         raise _mismatch(who, a, v, "it takes two vectors that are not empty")
     if a.shape[0] < v.shape[0]:

@@ -23,11 +23,12 @@ from pullback.numpy.arguments import (
     static_int,
     wrong_shape,
 )
-from pullback.numpy.promotion import convert, promote_arrays, to_inexact
+from pullback.numpy.promotion import promote_arrays, to_inexact
 from pullback.primitives import structural, table
 from pullback.primitives.creation import broadcasted_iota, iota
 from pullback.primitives.shaping import concatenate, pad, slice_in_dim
-from pullback.primitives.structural import broadcast, broadcast_to, full as filled
+from pullback.primitives.structural import broadcast, broadcast_to
+from pullback.primitives.structural import full as filled
 
 # -- arrays of values ------------------------------------------------------------------
 
@@ -77,8 +78,8 @@ def _foreign(x: Any, wanted: dtypes.Dtype | None) -> Any:
         raise NotAnArrayError(
             f"array was given a {type(x).__name__}: {x!r:.60}.",
             where=called_at(),
-            mend="Give numbers, arrays, or nested lists of them; for containers of arrays "
-            "use pullback.tree.map.",
+            mend="Give numbers, arrays, or nested lists of them; for containers of "
+            "arrays use pullback.tree.map.",
         )
     if hasattr(x, "__jax_array__") or isinstance(x, (bool, int, float, complex)):
         return x
@@ -174,7 +175,9 @@ def fromiter(iter: Iterable[Any], dtype: Any, count: int = -1) -> Array:
     return from_numpy(np.fromiter(iter, np.dtype(dtype), count))
 
 
-def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float) -> Any:
+def fromfunction(
+    function: Callable[..., Any], shape: Any, *, dtype: Any = float
+) -> Any:
     """Call a function on the coordinates of all places of a shape, as arrays."""
     shape = shape_argument(shape, "fromfunction")
     return function(*indices(shape, dtype))
@@ -246,7 +249,7 @@ def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> 
     """Make an array like another, filled with a value that may be traced."""
     if is_scalar(fill_value):
         return _like(a, fill_value, dtype, shape, "full_like")
-    shape, found, weak = _likeness(a, dtype, shape, "full_like")
+    shape, found, _ = _likeness(a, dtype, shape, "full_like")
     return broadcast_array(array(fill_value, found), shape, "full_like")
 
 
@@ -434,8 +437,10 @@ def meshgrid(
             f"takes vectors; got {', '.join(map(describe, vectors))}.",
             "Use ravel().",
         )
-    vectors = [structural.reshape(v, (max(1, math.prod(v.shape)),)) if not v.shape else v
-               for v in vectors]
+    vectors = [
+        structural.reshape(v, (max(1, math.prod(v.shape)),)) if not v.shape else v
+        for v in vectors
+    ]
     order = list(range(len(vectors)))
     if indexing == "xy" and len(order) > 1:
         order[:2] = [1, 0]
@@ -447,7 +452,7 @@ def meshgrid(
             structural.reshape(v, [n if i == place else 1 for i, n in enumerate(shape)])
             for place, v in zip(order, vectors)
         ]
-    return [broadcast(v, shape, (place,)) for place, v in zip(order, vectors)]
+    return [broadcast(v, tuple(shape), (place,)) for place, v in zip(order, vectors)]
 
 
 def ix_(*args: Any) -> tuple[Value, ...]:
@@ -456,11 +461,15 @@ def ix_(*args: Any) -> tuple[Value, ...]:
     for i, x in enumerate(args):
         x = array(x)
         if len(x.shape) != 1:
-            raise wrong_shape("ix_", f"takes vectors; got {describe(x)}.", "Use ravel().")
+            raise wrong_shape(
+                "ix_", f"takes vectors; got {describe(x)}.", "Use ravel()."
+            )
         if x.dtype == dtypes.bool_:
             x = from_host(np.nonzero(np.asarray(x))[0].astype(dtypes.scalar_dtype(int)))
         n = x.shape[0]
-        out.append(structural.reshape(x, [n if j == i else 1 for j in range(len(args))]))
+        out.append(
+            structural.reshape(x, [n if j == i else 1 for j in range(len(args))])
+        )
     return tuple(out)
 
 
@@ -569,7 +578,9 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Value:
     """Make a matrix of the powers of a vector's elements."""
     x = array_argument(x, "vander")
     if len(x.shape) != 1:
-        raise wrong_shape("vander", f"takes a vector; got {describe(x)}.", "Use ravel().")
+        raise wrong_shape(
+            "vander", f"takes a vector; got {describe(x)}.", "Use ravel()."
+        )
     n = x.shape[0] if N is None else static_int(N, "vander", "N")
     powers = range(n) if increasing else range(n - 1, -1, -1)
     columns = [structural.expand_axes(ufuncs.power(x, p), (1,)) for p in powers]
@@ -601,6 +612,7 @@ def diag_indices(n: int, ndim: int = 2) -> tuple[Value, ...]:
     return (iota(dtypes.scalar_dtype(int), n),) * ndim
 
 
-def _index_arrays(found: Any) -> Any:
+def _index_arrays(found: Any) -> tuple[Value, Value]:
     dtype = dtypes.scalar_dtype(int)
-    return tuple(from_host(i.astype(dtype)) for i in found)
+    rows, columns = (from_host(i.astype(dtype)) for i in found)
+    return rows, columns

@@ -180,7 +180,9 @@ def _array_item(item: Any, shape: Shape) -> list[Any]:
     x = array_argument(item, "indexing", "an index")
     if x.dtype == dtypes.bool_:
         mask = static_array(
-            x, "indexing with a boolean array", "that array",
+            x,
+            "indexing with a boolean array",
+            "that array",
             "which fix the shape of the result",
         )
         dtype = dtypes.scalar_dtype(int)
@@ -201,11 +203,10 @@ def _inside(item: int, shape: Shape, axis: int) -> int:
     n = shape[axis]
     if not -n <= item < n:
         raise IndexBoundsError(
-            f"index {item} is out of bounds for axis {axis} of an array of shape {shape}.",
+            f"index {item} is out of bounds for axis {axis} of an array of shape "
+            f"{shape}.",
             where=called_at(),
-            mend=f"Use an index from {-n} to {n - 1}."
-            if n
-            else "The axis is empty.",
+            mend=f"Use an index from {-n} to {n - 1}." if n else "The axis is empty.",
         )
     return item % n
 
@@ -220,8 +221,8 @@ def _cut(item: slice, n: int, axis: int) -> Cut:
     for bound in (item.start, item.stop, item.step):
         if isinstance(bound, Tracer) and bound.concrete() is None:
             raise ArgumentError(
-                f"a slice of axis {axis} has a traced bound, {bound.describe()}; shapes "
-                "must be known when tracing.",
+                f"a slice of axis {axis} has a traced bound, {bound.describe()}; "
+                "shapes must be known when tracing.",
                 where=called_at(),
                 mend="Use lax.dynamic_slice (traced start, static length), or a mask "
                 "with jnp.where.",
@@ -237,8 +238,7 @@ def _batch_shape(arrays: list[Any]) -> Shape:
         return tuple(np.broadcast_shapes(*[a.shape for a in arrays]))
     except ValueError:
         raise IndexBoundsError(
-            "index arrays do not broadcast: "
-            f"{', '.join(map(describe, arrays))}.",
+            f"index arrays do not broadcast: {', '.join(map(describe, arrays))}.",
             where=called_at(),
             mend="Make their shapes fit, for instance with jnp.ix_.",
         ) from None
@@ -374,9 +374,7 @@ class Places:
 
     def subtract(self, values: Any, **options: Any) -> Value:
         """Subtract values there."""
-        return write(
-            "add", self.array, self.index, ufuncs.negative(values), **options
-        )
+        return write("add", self.array, self.index, ufuncs.negative(values), **options)
 
     def multiply(self, values: Any, **options: Any) -> Value:
         """Multiply by values there."""
@@ -458,9 +456,7 @@ def write(
     )
     how = canonical_mode(mode, FILL)
     promises = indices_are_sorted, unique_indices
-    whole = all(
-        e.step == 1 for e in plan.entries if isinstance(e, Cut)
-    )
+    whole = all(e.step == 1 for e in plan.entries if isinstance(e, Cut))
     if not plan.batch and whole:
         return _write_box(kind, x, plan, values, how)
     return _write_elements(kind, x, plan, values, how, promises)
@@ -501,9 +497,9 @@ def _write_box(kind: str, x: Value, plan: Plan, values: Value, how: str) -> Valu
         if isinstance(entry, Cut):
             if entry.length == n:
                 continue
-            start: Any = table.full((), entry.start, dtype)
+            start: Any = structural.full((), entry.start, dtype)
         elif isinstance(entry, int):
-            start = table.full((), entry, dtype)
+            start = structural.full((), entry, dtype)
         else:
             start = convert(entry, dtype)
             start = table.select(table.lt(start, 0), table.add(start, n), start)
@@ -513,7 +509,7 @@ def _write_box(kind: str, x: Value, plan: Plan, values: Value, how: str) -> Valu
     numbers = ScatterDimensionNumbers(
         tuple(range(len(values.shape))), dropped, tuple(axes)
     )
-    places = concatenate(starts, 0) if starts else table.full((0,), 0, dtype)
+    places = concatenate(starts, 0) if starts else structural.full((0,), 0, dtype)
     return scatter(kind, x, places, values, numbers, how, True, True)
 
 
@@ -541,7 +537,7 @@ def _write_elements(
             along = broadcasted_iota(np.int32, shape, count + cuts.index(axis))
             entry = table.add(table.mul(along, entry.step), entry.start)
         elif isinstance(entry, int):
-            entry = table.full((), entry, dtypes.int32)
+            entry = structural.full((), entry, dtypes.int32)
         else:
             entry = structural.expand_axes(
                 structural.broadcast_to(entry, plan.batch), range(count, len(shape))
@@ -560,7 +556,7 @@ def _write_elements(
 
 
 def _update_order(plan: Plan, slices: list[int]) -> list[int]:
-    """Give, for (batch axes, these sliced axes), their places among the values' axes."""
+    """Give the places of batch and sliced axes among the axes of the values."""
     batch = len(plan.batch)
     at: dict[int, int] = {}
     position = 0

@@ -216,7 +216,9 @@ def astype(self: Any, dtype: Any, copy: bool = True, device: Any = None) -> Valu
     return convert(self, dtypes.canonical(dtype))
 
 
-def reshape(self: Any, *shape: Any, order: str = "C", copy: bool | None = None) -> Value:
+def reshape(
+    self: Any, *shape: Any, order: str = "C", copy: bool | None = None
+) -> Value:
     """Give the same elements under another shape."""
     return shaping.reshape(self, shape[0] if len(shape) == 1 else shape, order)
 
@@ -262,7 +264,9 @@ def properties() -> dict[str, property]:
         "size": property(lambda x: math.prod(x.shape), doc="The number of elements."),
         "itemsize": property(lambda x: x.dtype.itemsize, doc="Bytes an element."),
         "nbytes": property(lambda x: x.aval.nbytes, doc="Bytes of all elements."),
-        "device": property(lambda x: "cpu", doc="The device; the host for NumPy values."),
+        "device": property(
+            lambda x: "cpu", doc="The device; the host for NumPy values."
+        ),
     }
 
 

@@ -11,10 +11,18 @@ from pullback.core.array import from_host
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError
-from pullback.numpy import contraction, creation, reductions, shaping, statistics, taking
+from pullback.numpy import (
+    contraction,
+    creation,
+    reductions,
+    shaping,
+    statistics,
+    taking,
+)
 from pullback.numpy.arguments import array_argument, describe, static_array, wrong_shape
 from pullback.numpy.promotion import convert
-from pullback.primitives import shaping as pieces, structural
+from pullback.primitives import shaping as pieces
+from pullback.primitives import structural
 from pullback.primitives.recipes import canonical_axis
 
 _BY_INDEX = ("edge", "reflect", "symmetric", "wrap")
@@ -27,7 +35,7 @@ _BY_STATISTIC = {
 
 
 def pad(array: Any, pad_width: Any, mode: str = "constant", **options: Any) -> Value:
-    """Make axes longer at both ends, by static widths; functions as modes are missing."""
+    """Make axes longer at both ends by static widths; a mode must be a name."""
     x = array_argument(array, "pad")
     widths = _widths(pad_width, x)
     known = ("constant", "empty", "linear_ramp", *_BY_INDEX, *_BY_STATISTIC)
@@ -60,7 +68,9 @@ def _widths(given: Any, x: Value) -> list[tuple[int, int]]:
             low, high = np.broadcast_to(pair, (2,)).tolist()
             table[canonical_axis(axis, rank, "pad")] = (low, high)
         return table
-    widths = static_array(given, "pad", "pad_width", "which fix the shape of the result")
+    widths = static_array(
+        given, "pad", "pad_width", "which fix the shape of the result"
+    )
     try:
         pairs = np.broadcast_to(widths, (rank, 2)).tolist()
     except ValueError:
@@ -111,7 +121,13 @@ def _constant(
 
 
 def _padded_axis(
-    x: Value, axis: int, low: int, high: int, mode: str, options: dict[str, Any], rank: int
+    x: Value,
+    axis: int,
+    low: int,
+    high: int,
+    mode: str,
+    options: dict[str, Any],
+    rank: int,
 ) -> Value:
     """Pad one axis in another mode than constant."""
     n = x.shape[axis]
@@ -138,7 +154,7 @@ def _padded_axis(
 
 
 def _by_matrix(x: Value, axis: int, low: int, high: int, mode: str) -> Value:
-    """Pad by odd reflection: a linear map, whose matrix NumPy gives for the identity."""
+    """Pad by odd reflection: a linear map; NumPy pads the identity to its matrix."""
     basis = np.eye(x.shape[axis], dtype=np.float64)
     matrix = np.pad(basis, ((low, high), (0, 0)), mode=mode, reflect_type="odd")  # type: ignore[call-overload]
     out = contraction.tensordot(x, from_host(matrix.astype(x.dtype)), ((axis,), (1,)))

@@ -10,7 +10,7 @@ from pullback.errors import ArgumentError
 from pullback.numpy import contraction, creation, shaping, ufuncs
 from pullback.numpy.arguments import array_argument, describe, static_int, wrong_shape
 from pullback.numpy.promotion import as_inexact, promote_arrays
-from pullback.primitives import table
+from pullback.primitives import structural
 from pullback.primitives.shaping import pad, slice_in_dim
 
 
@@ -18,7 +18,7 @@ def polyval(p: Any, x: Any) -> Value:
     """Evaluate a polynomial by Horner's scheme."""
     p, x = promote_arrays("polyval", p, x)
     _check_vector(p, "polyval")
-    out: Value = table.full(x.shape, ufuncs.scalar_like(x, 0), x.dtype)
+    out: Value = structural.full(x.shape, ufuncs.scalar_like(x, 0), x.dtype)
     for coefficient in shaping.unstack(p):
         out = ufuncs.add(ufuncs.multiply(out, x), coefficient)
     return out
@@ -35,9 +35,7 @@ def _aligned(who: str, a1: Any, a2: Any) -> list[Value]:
     for p in pair:
         _check_vector(p, who)
     n = max(p.shape[0] for p in pair)
-    return [
-        pad(p, ufuncs.scalar_like(p, 0), [(n - p.shape[0], 0, 0)]) for p in pair
-    ]
+    return [pad(p, ufuncs.scalar_like(p, 0), [(n - p.shape[0], 0, 0)]) for p in pair]
 
 
 def polyadd(a1: Any, a2: Any) -> Value:
@@ -94,6 +92,7 @@ def poly(seq_of_zeros: Any) -> Value:
     for zero in shaping.unstack(zeros):
         shifted = pad(out, ufuncs.scalar_like(out, 0), [(1, 0, 0)])
         out = ufuncs.subtract(
-            pad(out, ufuncs.scalar_like(out, 0), [(0, 1, 0)]), ufuncs.multiply(shifted, zero)
+            pad(out, ufuncs.scalar_like(out, 0), [(0, 1, 0)]),
+            ufuncs.multiply(shifted, zero),
         )
     return out

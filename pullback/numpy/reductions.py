@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-
 from pullback import dtypes
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
@@ -26,7 +25,7 @@ def _masked(x: Value, where: Any, identity: Any) -> Value:
     if where is None:
         return x
     mask = ufuncs.truth(where, "where")
-    return table.select(mask, x, table.full((), identity, x.dtype))
+    return table.select(mask, x, structural.full((), identity, x.dtype))
 
 
 def _shaped(out: Value, x: Value, axes: Axes, keepdims: bool) -> Value:
@@ -37,9 +36,7 @@ def _shaped(out: Value, x: Value, axes: Axes, keepdims: bool) -> Value:
     return structural.reshape(out, kept)
 
 
-def _operand(
-    a: Any, axis: Any, where: Any, who: str
-) -> tuple[Value, tuple[int, ...]]:
+def _operand(a: Any, axis: Any, where: Any, who: str) -> tuple[Value, tuple[int, ...]]:
     """Check the array, the mask and the axes of a reduction."""
     a = array_argument(a, who)
     if where is not None:
@@ -114,7 +111,9 @@ def _extreme(who: str, reduce: Any, combine: Any, worst: Any, what: str) -> Any:
         a, axes = _operand(a, axis, where, who)
         if dtypes.is_complex(a.dtype):
             raise wrong_dtype(
-                who, f"takes real numbers; got {describe(a)}.", "Take abs or real first."
+                who,
+                f"takes real numbers; got {describe(a)}.",
+                "Take abs or real first.",
             )
         if where is not None and initial is None:
             raise ArgumentError(
@@ -143,7 +142,11 @@ min = amin = _extreme(
 
 
 def any(
-    a: Any, axis: Any = None, out: None = None, keepdims: bool = False, where: Any = None
+    a: Any,
+    axis: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    where: Any = None,
 ) -> Value:
     """Whether any element over axes is true."""
     a, axes = _operand(a, axis, where, "any")
@@ -152,7 +155,11 @@ def any(
 
 
 def all(
-    a: Any, axis: Any = None, out: None = None, keepdims: bool = False, where: Any = None
+    a: Any,
+    axis: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    where: Any = None,
 ) -> Value:
     """Whether all elements over axes are true."""
     a, axes = _operand(a, axis, where, "all")
@@ -176,7 +183,7 @@ def _count(x: Value, axes: Axes, where: Any, keepdims: bool) -> Any:
 def _divided(total: Value, count: Any) -> Value:
     """Divide a sum by a count."""
     if isinstance(count, int):
-        return table.div(total, table.full((), count, total.dtype))
+        return table.div(total, structural.full((), count, total.dtype))
     return table.div(total, convert(count, total.dtype))
 
 
@@ -213,7 +220,7 @@ def average(
         x = array_argument(a, "average")
         axes = canonical_axes(axis, len(x.shape), "average")
         count = math.prod(x.shape[i] for i in axes)
-        return out, table.full(out.shape, count, out.dtype)
+        return out, structural.full(out.shape, count, out.dtype)
     x, w = promote_arrays("average", a, weights, inexact=True)
     axes = canonical_axes(axis, len(x.shape), "average")
     if w.shape != x.shape:
@@ -254,7 +261,7 @@ def var(
     count = _count(x, axes, where, keepdims)
     if isinstance(count, int):
         left = builtins.max(count - ddof, 0)
-        return table.div(total, table.full((), float(left), total.dtype))
+        return table.div(total, structural.full((), float(left), total.dtype))
     left = table.max(convert(count, total.dtype) - ddof, ufuncs.zero_like(total))
     return table.div(total, left)
 
@@ -271,12 +278,10 @@ def std(
     correction: Any = None,
 ) -> Value:
     """Give the standard deviation over axes; of equal elements, derivative 0."""
-    v = var(
-        a, axis, dtype, None, ddof, keepdims, where=where, correction=correction
-    )
+    v = var(a, axis, dtype, None, ddof, keepdims, where=where, correction=correction)
     # The square root of 0 has no derivative: choose 0, on both sides of the choice.
     flat = table.eq(v, ufuncs.zero_like(v))
-    one = table.full((), 1, v.dtype)
+    one = structural.full((), 1, v.dtype)
     root = table.sqrt(table.select(flat, one, v))
     return table.select(flat, ufuncs.zero_like(v), root)
 
@@ -325,7 +330,11 @@ def _present(a: Any, who: str) -> tuple[Value, Value]:
 
 
 def nansum(
-    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
 ) -> Value:
     """Sum what is not nan."""
     a, present = _present(a, "nansum")
@@ -333,7 +342,11 @@ def nansum(
 
 
 def nanprod(
-    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
 ) -> Value:
     """Multiply what is not nan."""
     a, present = _present(a, "nanprod")
@@ -341,7 +354,11 @@ def nanprod(
 
 
 def nanmean(
-    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
 ) -> Value:
     """Give the mean of what is not nan."""
     a, present = _present(a, "nanmean")
@@ -387,7 +404,7 @@ def nanstd(
 def _nan_if_none(x: Value, count: Value, ddof: Any) -> Value:
     """Put nan where too few elements were left."""
     return table.select(
-        ufuncs.greater(count, ddof), x, table.full((), math.nan, x.dtype)
+        ufuncs.greater(count, ddof), x, structural.full((), math.nan, x.dtype)
     )
 
 
@@ -400,10 +417,10 @@ def _nan_extreme(who: str, extreme: Any, worst: Any, what: str) -> Any:
         a, present = _present(a, who)
         if ufuncs.is_exact(a):
             return extreme(a, axis, keepdims=keepdims)
-        filled = table.select(present, a, table.full((), worst(a.dtype), a.dtype))
+        filled = table.select(present, a, structural.full((), worst(a.dtype), a.dtype))
         found = extreme(filled, axis, keepdims=keepdims)
         some = any(present, axis, keepdims=keepdims)
-        return table.select(some, found, table.full((), math.nan, a.dtype))
+        return table.select(some, found, structural.full((), math.nan, a.dtype))
 
     doc = f"Give the {what} that is not nan; nan where all are."
     return ufuncs.named(function, who, doc)
@@ -422,10 +439,10 @@ def _nan_place(who: str, place: Any, worst: Any, what: str) -> Any:
         a, present = _present(a, who)
         if ufuncs.is_exact(a):
             return place(a, axis, keepdims=keepdims)
-        filled = table.select(present, a, table.full((), worst(a.dtype), a.dtype))
+        filled = table.select(present, a, structural.full((), worst(a.dtype), a.dtype))
         found = place(filled, axis, keepdims=keepdims)
         some = any(present, axis, keepdims=keepdims)
-        return table.select(some, found, table.full((), -1, found.dtype))
+        return table.select(some, found, structural.full((), -1, found.dtype))
 
     doc = f"Give the place of the {what} that is not nan; -1 where all are."
     return ufuncs.named(function, who, doc)
@@ -446,7 +463,7 @@ def _running(who: str, op: Callable[..., Value], what: str, skip: Any = None) ->
         a = array_argument(a, who)
         if skip is not None:
             present = table.not_(composed.isnan(a))
-            a = table.select(present, a, table.full((), skip, a.dtype))
+            a = table.select(present, a, structural.full((), skip, a.dtype))
         x = a
         if dtype is not None or a.dtype == dtypes.bool_:
             x = _widened(a, dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -55,7 +56,9 @@ def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None) -
         return structural.reshape(a, wanted)
     if order != "F":
         raise ArgumentError(
-            f"reshape was given order={order!r}.", where=called_at(), mend="Use 'C', 'F'."
+            f"reshape was given order={order!r}.",
+            where=called_at(),
+            mend="Use 'C', 'F'.",
         )
     flipped = structural.reshape(_turned(a), wanted[::-1])
     return _turned(flipped)
@@ -310,7 +313,9 @@ def dstack(tup: Any, dtype: Any = None) -> Value:
 def column_stack(tup: Any) -> Value:
     """Join vectors as columns, and matrices along their second axis."""
     items = [atleast_1d(x) for x in _sequence(tup, "column_stack")]
-    columns = [x if len(x.shape) > 1 else structural.expand_axes(x, (1,)) for x in items]
+    columns = [
+        x if len(x.shape) > 1 else structural.expand_axes(x, (1,)) for x in items
+    ]
     return concatenate(columns, 1)
 
 
@@ -364,7 +369,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Value
     else:
         places = static_array(given, "array_split", "the places", "to know the shapes")
         bounds = [0, *(slice(None, i).indices(n)[1] for i in places.tolist()), n]
-    pairs = [(i, max(i, j)) for i, j in zip(bounds, bounds[1:])]
+    pairs = [(i, max(i, j)) for i, j in itertools.pairwise(bounds)]
     return [shaping.slice_in_dim(ary, i, j, axis) for i, j in pairs]
 
 
@@ -410,7 +415,7 @@ def tile(A: Any, reps: Any) -> Value:
     lengths = (1,) * (rank - len(A.shape)) + tuple(A.shape)
     spread = [n for pair in zip(times, lengths) for n in pair]
     axes = range(1, 2 * rank, 2)
-    out = structural.broadcast(structural.reshape(A, lengths), spread, axes)
+    out = structural.broadcast(structural.reshape(A, lengths), tuple(spread), axes)
     return structural.reshape(out, [m * n for m, n in zip(times, lengths)])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from pullback.core.array import from_host
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError
-from pullback.numpy import composed, creation, reductions, shaping, taking, ufuncs
+from pullback.numpy import composed, creation, shaping, taking, ufuncs
 from pullback.numpy.arguments import (
     array_argument,
     describe,
@@ -21,7 +20,8 @@ from pullback.numpy.arguments import (
     wrong_shape,
 )
 from pullback.numpy.promotion import convert, promote_arrays
-from pullback.primitives import cumulative, shaping as pieces, sorting, structural, table
+from pullback.primitives import cumulative, sorting, structural, table
+from pullback.primitives import shaping as pieces
 from pullback.primitives.creation import iota
 from pullback.primitives.recipes import canonical_axis
 
@@ -132,14 +132,16 @@ def searchsorted(
     a, v = promote_arrays("searchsorted", a, v)
     if len(a.shape) != 1:
         raise wrong_shape(
-            "searchsorted", f"takes a vector a; got {describe(a)}.", "Sort and ravel it."
+            "searchsorted",
+            f"takes a vector a; got {describe(a)}.",
+            "Sort and ravel it.",
         )
     if sorter is not None:
         a = taking.take(a, sorter, mode="clip")
     n = a.shape[0]
     dtype = dtypes.scalar_dtype(int)
-    low = table.full(v.shape, 0, dtype)
-    high = table.full(v.shape, n, dtype)
+    low = structural.full(v.shape, 0, dtype)
+    high = structural.full(v.shape, n, dtype)
     if not n:
         return low
     goes_before = table.lt if side == "left" else table.le
@@ -155,7 +157,7 @@ def searchsorted(
 
 def one_of(dtype: dtypes.Dtype) -> Value:
     """Give a scalar one of a dtype."""
-    return table.full((), 1, dtype)
+    return structural.full((), 1, dtype)
 
 
 def _only_nan(v: Value, at: Value, side: str) -> Value:
@@ -173,7 +175,7 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Value:
         )
     n = bins.shape[0]
     if not n:
-        return table.full(x.shape, 0, dtypes.scalar_dtype(int))
+        return structural.full(x.shape, 0, dtypes.scalar_dtype(int))
     up = searchsorted(bins, x, "left" if right else "right")
     turned = pieces.reverse(bins, (0,))
     # Decreasing bins: count from the other end.
@@ -197,14 +199,16 @@ def bincount(
         known = static_array(x, "bincount", "x", "which fix the length of the result")
         if known.size and known.min() < 0:
             raise ArgumentError(
-                "bincount was given negative numbers.", where=called_at(), mend="Shift them."
+                "bincount was given negative numbers.",
+                where=called_at(),
+                mend="Shift them.",
             )
         length = max(minlength, int(known.max()) + 1 if known.size else 0)
     unit: Any = one_of(dtypes.scalar_dtype(int)) if weights is None else weights
     unit = creation.asarray(unit)
-    start = table.full((length,), ufuncs.scalar_like(unit, 0), unit.dtype)
+    start = structural.full((length,), ufuncs.scalar_like(unit, 0), unit.dtype)
     places = x if x.dtype.kind == "u" else table.max(x, 0)
-    return start.at[places].add(unit)  # type: ignore[no-any-return, attr-defined]
+    return start.at[places].add(unit)
 
 
 # -- sets ------------------------------------------------------------------------------
@@ -260,7 +264,8 @@ def unique(
             )
         return _unique_of_size(ar, wanted, size, fill_value, equal_nan)
     known = static_array(ar, "unique", "ar", "which fix the length of the result")
-    found = np.unique(
+    find: Any = np.unique
+    found = find(
         known, return_index, return_inverse, return_counts, axis, equal_nan=equal_nan
     )
     if not any(wanted):
@@ -291,7 +296,7 @@ def _unique_of_size(
         out.append(taking.take(order, starts, mode="clip"))
     if wanted[1]:
         rank = table.sub(cumulative.cumsum(convert(fresh, order.dtype), 0), 1)
-        inverse = creation.zeros_like(order).at[order].set(rank)  # type: ignore[attr-defined]
+        inverse = creation.zeros_like(order).at[order].set(rank)
         out.append(structural.reshape(inverse, ar.shape))
     if wanted[2]:
         ends = shaping.append(starts[1:], creation.array([n], starts.dtype))
@@ -299,9 +304,11 @@ def _unique_of_size(
     return tuple(out) if len(out) > 1 else out[0]
 
 
-def unique_values(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> Value:
+def unique_values(
+    x: Any, /, *, size: int | None = None, fill_value: Any = None
+) -> Value:
     """Give the distinct elements."""
-    return unique(x, size=size, fill_value=fill_value)  # type: ignore[no-any-return]
+    return unique(x, size=size, fill_value=fill_value)
 
 
 def unique_counts(x: Any, /, **options: Any) -> UniqueCounts:
@@ -337,7 +344,7 @@ def isin(
         place = composed.clip(searchsorted(among, x), 0, n - 1)
         found = table.eq(taking.take(among, place, mode="clip"), x)
     else:
-        found = table.full(x.shape, False, dtypes.bool_)
+        found = structural.full(x.shape, False, dtypes.bool_)
     return table.not_(found) if invert else found
 
 
@@ -363,7 +370,8 @@ def intersect1d(
 ) -> Any:
     """Give the distinct elements that are in both."""
     pair = _known_pair(ar1, ar2, "intersect1d")
-    found = np.intersect1d(*pair, assume_unique, return_indices)
+    find: Any = np.intersect1d
+    found = find(*pair, assume_unique, return_indices)
     if not return_indices:
         return from_host(found)
     dtype = dtypes.scalar_dtype(int)
@@ -373,18 +381,18 @@ def intersect1d(
 def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Value:
     """Give the distinct elements of the first that are not in the second."""
     pair = _known_pair(ar1, ar2, "setdiff1d")
-    return from_host(np.setdiff1d(*pair, assume_unique))
+    find: Any = np.setdiff1d
+    return from_host(find(*pair, assume_unique))
 
 
 def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Value:
     """Give the distinct elements that are in one of both only."""
     pair = _known_pair(ar1, ar2, "setxor1d")
-    return from_host(np.setxor1d(*pair, assume_unique))
+    find: Any = np.setxor1d
+    return from_host(find(*pair, assume_unique))
 
 
 def sort_complex(a: Any) -> Value:
     """Sort along the last axis, as complex numbers."""
     out = sort(array_argument(a, "sort_complex"))
     return convert(out, dtypes.complex_dtype(out.dtype))
-
-

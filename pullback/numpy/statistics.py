@@ -51,13 +51,17 @@ def _quantile(
     if ufuncs.is_complex(a):
         raise wrong_dtype(who, f"takes real numbers; got {describe(a)}.", "Take abs.")
     if len(q.shape) > 1:
-        raise wrong_shape(who, f"takes a scalar or vector q; got {describe(q)}.", "Ravel.")
+        raise wrong_shape(
+            who, f"takes a scalar or vector q; got {describe(q)}.", "Ravel."
+        )
     axes = canonical_axes(axis, len(a.shape), who)
     kept = [i for i in range(len(a.shape)) if i not in axes]
     lead = tuple(a.shape[i] for i in kept)
     n = math.prod(a.shape[i] for i in axes)
     if not n:
-        raise wrong_shape(who, f"of no elements was asked for: {describe(a)}.", "Check.")
+        raise wrong_shape(
+            who, f"of no elements was asked for: {describe(a)}.", "Check."
+        )
     x = structural.reshape(structural.transpose(a, [*kept, *axes]), (*lead, n))
     x = sorting.sort(x)
     nan = composed.isnan(x)
@@ -67,13 +71,15 @@ def _quantile(
             structural.reduce_sum(present, (len(lead),)), (len(lead),)
         )
     else:
-        count = table.full((*(1,) * len(lead), 1), n, x.dtype)
+        count = structural.full((*(1,) * len(lead), 1), n, x.dtype)
     out = _interpolated(x, _places(q, count), method)
     if skip:
-        bad = structural.broadcast_to(table.eq(count, ufuncs.zero_like(count)), out.shape)
+        bad = structural.broadcast_to(
+            table.eq(count, ufuncs.zero_like(count)), out.shape
+        )
     else:
         bad = structural.broadcast_to(reductions.any(nan, -1, keepdims=True), out.shape)
-    out = table.select(bad, table.full((), math.nan, x.dtype), out)
+    out = table.select(bad, structural.full((), math.nan, x.dtype), out)
     out = shaping.moveaxis(out, -1, 0)
     if keepdims:
         shape = [1 if i in axes else m for i, m in enumerate(a.shape)]
@@ -101,7 +107,7 @@ def _interpolated(x: Value, places: Value, method: str) -> Value:
         return low
     if method == "midpoint":
         whole = table.eq(below, above)
-        half = table.mul(table.add(low, high), table.full((), 0.5, x.dtype))
+        half = table.mul(table.add(low, high), structural.full((), 0.5, x.dtype))
         return table.select(whole, low, half)
     weight = table.sub(places, below)
     return table.add(low, table.mul(table.sub(high, low), weight))
@@ -109,7 +115,9 @@ def _interpolated(x: Value, places: Value, method: str) -> Value:
 
 def _read(x: Value, places: Value) -> Value:
     """Read the last axis at whole places given as floats."""
-    index = convert(table.max(places, ufuncs.zero_like(places)), dtypes.scalar_dtype(int))
+    index = convert(
+        table.max(places, ufuncs.zero_like(places)), dtypes.scalar_dtype(int)
+    )
     return taking.take_along_axis(x, index, -1, mode="clip")
 
 
@@ -222,8 +230,12 @@ def cov(
         if free and aweights is None:
             norm = ufuncs.subtract(total, free)
         elif free:
-            pulled = reductions.sum(ufuncs.multiply(weights, creation.asarray(aweights)))
-            norm = ufuncs.subtract(total, ufuncs.divide(ufuncs.multiply(free, pulled), total))
+            pulled = reductions.sum(
+                ufuncs.multiply(weights, creation.asarray(aweights))
+            )
+            norm = ufuncs.subtract(
+                total, ufuncs.divide(ufuncs.multiply(free, pulled), total)
+            )
     product = contraction.dot(scaled, composed.conj(shaping.transpose(gap)))
     return shaping.squeeze(ufuncs.divide(product, convert(norm, product.dtype)))
 
@@ -234,7 +246,9 @@ def _variables(m: Any, y: Any, rowvar: bool) -> Value:
     rows = []
     for x in (first, *rest):
         if len(x.shape) > 2:
-            raise wrong_shape("cov", f"takes up to two axes; got {describe(x)}.", "Reshape.")
+            raise wrong_shape(
+                "cov", f"takes up to two axes; got {describe(x)}.", "Reshape."
+            )
         matrix = shaping.atleast_2d(x)
         turn = not rowvar and len(x.shape) == 2
         rows.append(shaping.transpose(matrix) if turn else matrix)
@@ -260,7 +274,7 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Value:
 def histogram_bin_edges(
     a: Any, bins: Any = 10, range: Any = None, weights: Any = None
 ) -> Value:
-    """Give the edges of equal bins; NumPy's named rules for their number are missing."""
+    """Give the edges of equal bins; rules by name for their number are missing."""
     if isinstance(bins, str):
         raise ArgumentError(
             f"histogram_bin_edges was given bins={bins!r}.",
@@ -279,10 +293,10 @@ def histogram_bin_edges(
     )
     low, high = promote_arrays("histogram", low, high, x[:0].sum(), inexact=True)[:2]
     flat = ufuncs.equal(low, high)
-    half = table.full((), 0.5, low.dtype)
+    half = structural.full((), 0.5, low.dtype)
     low = table.select(flat, table.sub(low, half), low)
     high = table.select(flat, table.add(high, half), high)
-    return creation.linspace(low, high, count + 1)  # type: ignore[no-any-return]
+    return creation.linspace(low, high, count + 1)
 
 
 def histogram(
@@ -295,7 +309,8 @@ def histogram(
     if unit is not None and unit.shape != x.shape:
         raise wrong_shape(
             "histogram",
-            f"was given a of type {describe(a)} and weights of type {describe(weights)}.",
+            f"was given a of type {describe(a)} and weights of type "
+            f"{describe(weights)}.",
             "Make the shapes equal.",
         )
     count = edges.shape[0] - 1
@@ -305,7 +320,9 @@ def histogram(
     inside = table.and_(table.ge(place, 0), table.lt(place, count))
     found = dtypes.scalar_dtype(int) if unit is None else unit.dtype
     add = convert(inside, found) if unit is None else composed.where(inside, unit, 0)
-    counts = creation.zeros(count, found).at[composed.clip(place, 0, count - 1)].add(add)
+    counts = (
+        creation.zeros(count, found).at[composed.clip(place, 0, count - 1)].add(add)
+    )
     if density:
         widths = table.sub(edges[1:], edges[:-1])
         counts = ufuncs.divide(ufuncs.divide(counts, widths), reductions.sum(counts))

@@ -125,9 +125,7 @@ def take_along_axis(
     common[axis] = m
     indices = structural.broadcast_to(indices, tuple(common))
     if indices.dtype.kind == "i":
-        indices = table.select(
-            table.lt(indices, 0), table.add(indices, n), indices
-        )
+        indices = table.select(table.lt(indices, 0), table.add(indices, n), indices)
     how = _MODES.get(mode, mode)
     return picked(arr, indices, axis, how or FILL, fill_value)
 
@@ -141,7 +139,7 @@ def put_along_axis(
     *,
     mode: str | None = None,
 ) -> Value:
-    """Give the array with values put at places along an axis; `inplace` must be False."""
+    """Put values at places along an axis; `inplace` must be False."""
     if inplace:
         raise ArgumentError(
             "put_along_axis was asked to write in place: arrays never change.",
@@ -217,7 +215,7 @@ def compress(
     fill_value: Any = 0,
     out: None = None,
 ) -> Value:
-    """Keep members of an axis where a known mask is true; `size` allows a traced one."""
+    """Keep members of an axis where a mask is true; `size` allows a traced one."""
     mask = ufuncs.truth(creation.asarray(condition), "compress")
     a = creation.asarray(a)
     if axis is None:
@@ -232,7 +230,10 @@ def extract(
 ) -> Value:
     """Keep elements where a known mask is true; `size` allows a traced one."""
     return compress(
-        shaping.ravel(creation.asarray(condition)), arr, size=size, fill_value=fill_value
+        shaping.ravel(creation.asarray(condition)),
+        arr,
+        size=size,
+        fill_value=fill_value,
     )
 
 
@@ -262,7 +263,9 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
     wanted = structural.expand_axes(iota(dtype, size), (1,))
     flat = structural.reduce_sum(convert(table.le(rank_of, wanted), dtype), (1,))
     found = unravel_index(flat, a.shape)
-    fills = fill_value if isinstance(fill_value, tuple) else (fill_value,) * len(a.shape)
+    fills = (
+        fill_value if isinstance(fill_value, tuple) else (fill_value,) * len(a.shape)
+    )
     inside = table.lt(iota(dtype, size), total)
     return tuple(
         table.select(inside, i, convert(creation.asarray(0 if f is None else f), dtype))
@@ -272,7 +275,7 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
 
 def flatnonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> Value:
     """Give the flat places of elements that are not zero."""
-    return nonzero(shaping.ravel(a), size=size, fill_value=fill_value)[0]  # type: ignore[no-any-return]
+    return nonzero(shaping.ravel(a), size=size, fill_value=fill_value)[0]
 
 
 def argwhere(a: Any, *, size: int | None = None, fill_value: Any = None) -> Value:
@@ -339,7 +342,9 @@ def ravel_multi_index(
     elif mode == "raise":
         static_array(
             next(p for p in places if isinstance(p, Tracer)),
-            "ravel_multi_index", "multi_index", "to check them (mode='raise')",
+            "ravel_multi_index",
+            "multi_index",
+            "to check them (mode='raise')",
         )
     elif mode == "wrap":
         places = [ufuncs.remainder(p, n) for p, n in zip(places, lengths)]
@@ -349,7 +354,7 @@ def ravel_multi_index(
     total: Any = 0
     for p, n in pairs if order == "C" else reversed(pairs):
         total = ufuncs.add(ufuncs.multiply(total, n), p)
-    return total  # type: ignore[no-any-return]
+    return total
 
 
 # -- repeating, inserting, deleting ----------------------------------------------------
@@ -376,7 +381,7 @@ def repeat(
         spread = [*lengths[: axis + 1], times, *lengths[axis + 1 :]]
         axes = [i for i in range(len(spread)) if i != axis + 1]
         lengths[axis] *= times
-        return structural.reshape(structural.broadcast(a, spread, axes), lengths)
+        return structural.reshape(structural.broadcast(a, tuple(spread), axes), lengths)
     n = a.shape[axis]
     if total_repeat_length is None:
         counts = static_array(repeats, "repeat", "repeats", "which fix the length")
@@ -399,8 +404,10 @@ def delete(
     if axis is None:
         arr, axis = shaping.ravel(arr), 0
     axis = canonical_axis(axis, len(arr.shape), "delete")
-    where_to = obj if isinstance(obj, slice) else static_array(
-        obj, "delete", "obj", "which fix the shape of the result"
+    where_to = (
+        obj
+        if isinstance(obj, slice)
+        else static_array(obj, "delete", "obj", "which fix the shape of the result")
     )
     try:
         kept = np.delete(np.arange(arr.shape[axis]), where_to)
@@ -412,7 +419,9 @@ def delete(
 
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Value:
     """Put values before static places of an axis."""
-    arr, values = promote_arrays("insert", creation.asarray(arr), creation.asarray(values))
+    arr, values = promote_arrays(
+        "insert", creation.asarray(arr), creation.asarray(values)
+    )
     if axis is None:
         arr, axis = shaping.ravel(arr), 0
     axis = canonical_axis(axis, len(arr.shape), "insert")
@@ -449,11 +458,14 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Value:
 # -- choosing among many ---------------------------------------------------------------
 
 
-def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Value:
+def select(
+    condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0
+) -> Value:
     """Pick each element from the first choice whose condition holds."""
     if len(condlist) != len(choicelist) or not condlist:
         raise ArgumentError(
-            f"select was given {len(condlist)} conditions and {len(choicelist)} choices.",
+            f"select was given {len(condlist)} conditions and {len(choicelist)} "
+            "choices.",
             where=called_at(),
             mend="Give as many of both, one at least.",
         )
@@ -466,7 +478,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
 def piecewise(
     x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any
 ) -> Value:
-    """Evaluate functions everywhere, and pick each element by the last true condition."""
+    """Evaluate functions everywhere; the last true condition picks the element."""
     x = array_argument(x, "piecewise")
     conditions = (
         [condlist] if not isinstance(condlist, (list, tuple)) else list(condlist)

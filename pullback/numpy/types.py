@@ -72,7 +72,7 @@ def isdtype(dtype: Any, kind: Any) -> bool:
     if isinstance(kind, tuple):
         return any(isdtype(dtype, k) for k in kind)
     found = np.dtype(dtype)
-    tests = {
+    tests: dict[str, bool] = {
         "bool": found == dtypes.bool_,
         "signed integer": found.kind == "i",
         "unsigned integer": found.kind == "u",

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-
 from pullback import dtypes
 from pullback.core.array import Operators
 from pullback.core.trace import Value
@@ -21,7 +20,7 @@ from pullback.numpy.promotion import (
     promote,
     promote_arrays,
 )
-from pullback.primitives import table
+from pullback.primitives import structural, table
 
 Unary = Callable[[Any], Value]
 Binary = Callable[[Any, Any], Value]
@@ -163,7 +162,9 @@ def check_bits(x: Any, who: str) -> None:
     Raises:
         DtypeError: floats and complex numbers have no bits to work on.
     """
-    if isinstance(x, (float, complex)) or (isinstance(x, Operators) and not is_exact(x)):
+    if isinstance(x, (float, complex)) or (
+        isinstance(x, Operators) and not is_exact(x)
+    ):
         raise wrong_dtype(
             who,
             f"works on bits of integers and booleans; got {describe(x)}.",
@@ -184,7 +185,7 @@ def scalar_like(x: Value, number: float) -> Any:
 
 def constant(x: Value, value: Any, dtype: dtypes.Dtype | None = None) -> Value:
     """Give an array like `x` filled with a Python number."""
-    return table.full(x.shape, value, dtype or x.dtype)
+    return structural.full(x.shape, value, dtype or x.dtype)
 
 
 # -- arithmetic ------------------------------------------------------------------------
@@ -197,7 +198,9 @@ multiply = arithmetic(
 true_divide = divide = inexact_binary("divide", table.div, "the quotient")
 maximum = arithmetic("maximum", table.max, table.max, "the larger; nan spreads")
 minimum = arithmetic("minimum", table.min, table.min, "the smaller; nan spreads")
-arctan2 = atan2 = inexact_binary("arctan2", table.atan2, "the angle of the point (y, x)")
+arctan2 = atan2 = inexact_binary(
+    "arctan2", table.atan2, "the angle of the point (y, x)"
+)
 nextafter = inexact_binary("nextafter", table.nextafter, "the next float towards y")
 float_power = inexact_binary("float_power", table.pow, "x to the power y, as floats")
 
@@ -253,7 +256,7 @@ def reciprocal(x: Any) -> Value:
 
 def one_like(x: Value) -> Any:
     """Give a scalar one of the dtype of `x`: it broadcasts, and keeps bfloat16."""
-    return 1.0 if x.dtype.num in FLOATING else table.full((), 1, x.dtype)
+    return 1.0 if x.dtype.num in FLOATING else structural.full((), 1, x.dtype)
 
 
 def power(x: Any, y: Any) -> Value:
@@ -284,13 +287,13 @@ pow = power
 def _whole_power(x: Value, y: Value) -> Value:
     """Raise integers to integer powers, a bit of the exponent at a time."""
     bits = 8 * y.dtype.itemsize - (y.dtype.kind == "i")
-    result: Value = table.full((), 1, x.dtype)
+    result: Value = structural.full((), 1, x.dtype)
     base, left = x, y
     for _ in range(bits):
         odd = table.ne(table.and_(left, 1), 0)
         result = table.select(odd, table.mul(result, base), result)
         base = table.mul(base, base)
-        left = table.shift_right_logical(left, table.full((), 1, y.dtype))
+        left = table.shift_right_logical(left, structural.full((), 1, y.dtype))
     if is_unsigned(y):
         return result
     odd = table.ne(table.and_(y, 1), 0)
@@ -329,7 +332,7 @@ mod = remainder
 
 def zero_like(x: Value) -> Any:
     """Give a scalar zero of the dtype of `x`: it broadcasts, and keeps bfloat16."""
-    return table.full((), scalar_like(x, 0), x.dtype)
+    return structural.full((), scalar_like(x, 0), x.dtype)
 
 
 def fmod(x: Any, y: Any) -> Value:
@@ -440,7 +443,9 @@ cosh = inexact_unary("cosh", table.cosh, "the hyperbolic cosine")
 tanh = inexact_unary("tanh", table.tanh, "the hyperbolic tangent")
 arcsinh = asinh = inexact_unary("arcsinh", table.asinh, "the inverse hyperbolic sine")
 arccosh = acosh = inexact_unary("arccosh", table.acosh, "the inverse hyperbolic cosine")
-arctanh = atanh = inexact_unary("arctanh", table.atanh, "the inverse hyperbolic tangent")
+arctanh = atanh = inexact_unary(
+    "arctanh", table.atanh, "the inverse hyperbolic tangent"
+)
 rint = inexact_unary("rint", table.round, "the nearest integer, ties to even")
 
 

@@ -117,4 +117,6 @@ def _mapped(
         if any(axis in axes for axes in present):
             f = vmap(f, tuple([0 if axis in axes else None for axes in present]))
     absent = tuple(i for i in range(rank) if not any(i in axes for axes in present))
-    return tree.map(lambda y: shaping.expand_dims(y, absent) if absent else y, f(*values))
+    return tree.map(
+        lambda y: shaping.expand_dims(y, absent) if absent else y, f(*values)
+    )

@@ -30,7 +30,7 @@ from pullback.primitives.lapack import (
     permutation_of,
     solve_triangular,
 )
-from pullback.primitives.recipes import batch_to_front, check_same_dtype, lower_as
+from pullback.primitives.recipes import Flat, batch_to_front, check_same_dtype, lower_as
 from pullback.primitives.reduction import reduce_prod
 from pullback.primitives.shaping import pad, slice_in_dim
 from pullback.primitives.structural import (
@@ -394,6 +394,30 @@ def permute_rows(x: Value, permutation: Value, inverse: bool = False) -> Value:
     index = broadcasted_iota(np.int32, (n, n), 0 if inverse else 1)
     order = as_row(permutation) if inverse else as_column(permutation)
     return matmul(convert(eq(index, order), x.dtype), x)
+
+
+@frozen
+class PivotsToPermutation(Flat):
+    """The order of `rows` rows that successive exchanges lead to."""
+
+    rows: int
+
+    def abstract(self, pivots: Aval) -> Aval:
+        return Aval((*pivots.shape[:-1], self.rows), dtypes.int32)
+
+    def eager(self, pivots: Any) -> Any:
+        return permutation_of(pivots, self.rows)
+
+    def lower(self, ctx: Any, pivots: Any) -> Any:
+        return emit_permutation(ctx, pivots, self.rows)
+
+    def batch(self, size: int, operands: Any, dims: Any) -> Any:
+        return self(move_axis(operands[0], dims[0], 0)), 0
+
+
+def pivots_to_permutation(pivots: Value, rows: int) -> Value:
+    """Give the order of rows that 0-based exchanges lead to."""
+    return PivotsToPermutation(rows)(pivots)
 
 
 def emit_permutation(ctx: Any, pivots: Any, rows: int) -> Any:

@@ -1,0 +1,299 @@
+"""SciPy's linear algebra: factors that are used again, triangular systems, `expm`.
+
+The arguments `overwrite_a` and `check_finite` are accepted and change nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from pullback.core.origin import called_at
+from pullback.core.trace import Value
+from pullback.errors import ShapeError
+from pullback.numpy import linalg
+from pullback.numpy.contraction import matmul
+from pullback.numpy.norms import choice, matrices, matrix
+from pullback.numpy.shaping import broadcast_to
+from pullback.primitives import linalg as factors
+from pullback.primitives import table
+from pullback.primitives.linalg import as_column, identity
+from pullback.primitives.structural import reshape
+
+__all__ = [
+    "cho_factor",
+    "cho_solve",
+    "cholesky",
+    "det",
+    "eigh",
+    "expm",
+    "inv",
+    "lu",
+    "lu_factor",
+    "lu_solve",
+    "qr",
+    "solve",
+    "solve_triangular",
+    "svd",
+]
+
+det, inv = linalg.det, linalg.inv
+
+#: A factor, and whether it is the lower one.
+Factor = tuple[Value, bool]
+_CODES = {0: (False, False), 1: (True, False), 2: (True, True)}
+_CODES_BY_LETTER = {"N": 0, "T": 1, "C": 2}
+
+
+def cholesky(
+    a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True
+) -> Value:
+    """Factor positive definite matrices, upper by default; as SciPy's."""
+    return linalg.cholesky(a, upper=not lower)
+
+
+def cho_factor(
+    a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True
+) -> Factor:
+    """Factor positive definite matrices for `cho_solve`; as SciPy's."""
+    return cholesky(a, lower), lower
+
+
+def cho_solve(
+    c_and_lower: Factor, b: Any, overwrite_b: bool = False, check_finite: bool = True
+) -> Value:
+    """Solve a x = b, given `cho_factor(a)`; as SciPy's."""
+    c, lower = c_and_lower
+    half = solve_triangular(c, b, trans=0 if lower else 2, lower=lower)
+    return solve_triangular(c, half, trans=2 if lower else 0, lower=lower)
+
+
+def solve_triangular(
+    a: Any,
+    b: Any,
+    trans: int | str = 0,
+    lower: bool = False,
+    unit_diagonal: bool = False,
+    overwrite_b: bool = False,
+    check_finite: bool = True,
+) -> Value:
+    """Solve a x = b for triangular `a`; as SciPy's.
+
+    Args:
+        a: matrices, of which one triangle is read.
+        b: a vector, or matrices of right sides.
+        trans: 0 or "N" for `a`, 1 or "T" for its transpose, 2 or "C" for its adjoint.
+        lower: which triangle.
+        unit_diagonal: take the diagonal to be 1 without reading it.
+        overwrite_b: changes nothing.
+        check_finite: changes nothing.
+    """
+    a, b = matrices("solve_triangular", a, b)
+    matrix("solve_triangular", a, square=True)
+    code = _CODES_BY_LETTER.get(trans, trans) if isinstance(trans, str) else trans
+    choice("solve_triangular", "trans", code, (0, 1, 2))
+    vector = len(b.shape) == 1
+    right = as_column(b) if vector else b
+    n = a.shape[-1]
+    if len(right.shape) < 2 or right.shape[-2] != n:
+        raise ShapeError(
+            f"solve_triangular was given a matrix {a.aval} and a right side {b.aval}.",
+            where=called_at(),
+            mend="Give a right side [n] or [..., n, k] for a matrix [..., n, n].",
+        )
+    batch = np.broadcast_shapes(a.shape[:-2], right.shape[:-2])
+    transpose_a, conjugate_a = _CODES[int(code)]
+    x = factors.triangular_solve(
+        broadcast_to(a, (*batch, n, n)),
+        broadcast_to(right, (*batch, *right.shape[-2:])),
+        left_side=True,
+        lower=lower,
+        transpose_a=transpose_a,
+        conjugate_a=conjugate_a,
+        unit_diagonal=unit_diagonal,
+    )
+    return reshape(x, x.shape[:-1]) if vector else x
+
+
+def lu_factor(
+    a: Any, overwrite_a: bool = False, check_finite: bool = True
+) -> tuple[Value, Value]:
+    """Factor square matrices for `lu_solve`: (L and U in one array, row exchanges)."""
+    packed, pivots, _ = factors.lu(matrix("lu_factor", a, square=True))
+    return packed, pivots
+
+
+def lu_solve(
+    lu_and_piv: tuple[Value, Value],
+    b: Any,
+    trans: int = 0,
+    overwrite_b: bool = False,
+    check_finite: bool = True,
+) -> Value:
+    """Solve a x = b (or a^T x, a^H x with `trans` 1, 2), given `lu_factor(a)`."""
+    packed, pivots = lu_and_piv
+    packed, b = matrices("lu_solve", packed, b)
+    choice("lu_solve", "trans", trans, (0, 1, 2))
+    order = factors.pivots_to_permutation(pivots, packed.shape[-1])
+    vector = len(b.shape) == 1
+    right = as_column(b) if vector else b
+    if trans == 0:
+        ordered = factors.permute_rows(right, order)
+        half = solve_triangular(packed, ordered, lower=True, unit_diagonal=True)
+        x = solve_triangular(packed, half)
+    else:
+        half = solve_triangular(packed, right, trans=trans)
+        whole = solve_triangular(packed, half, trans, lower=True, unit_diagonal=True)
+        x = factors.permute_rows(whole, order, inverse=True)
+    return reshape(x, x.shape[:-1]) if vector else x
+
+
+def lu(
+    a: Any,
+    permute_l: bool = False,
+    overwrite_a: bool = False,
+    check_finite: bool = True,
+) -> Any:
+    """Factor matrices: (P, L, U) with a = P L U, or (P L, U); as `scipy.linalg.lu`."""
+    x = matrix("lu", a)
+    rows, columns = x.shape[-2:]
+    short = min(rows, columns)
+    packed, _, order = factors.lu(x)
+    strict = factors.triangle(factors.resize(packed, rows, short), True, 1)
+    unit = factors.resize(identity(rows, x.dtype), rows, short)
+    lower = table.add(strict, unit)
+    upper = factors.triangle(factors.resize(packed, short, columns), False)
+    if permute_l:
+        return factors.permute_rows(lower, order, inverse=True), upper
+    eye = broadcast_to(identity(rows, x.dtype), (*x.shape[:-1], rows))
+    return factors.permute_rows(eye, order, inverse=True), lower, upper
+
+
+def solve(
+    a: Any,
+    b: Any,
+    lower: bool = False,
+    overwrite_a: bool = False,
+    overwrite_b: bool = False,
+    check_finite: bool = True,
+    assume_a: str = "gen",
+) -> Value:
+    """Solve a x = b; as `scipy.linalg.solve`, `assume_a` gen, sym, her or pos."""
+    choice("solve", "assume_a", assume_a, ("gen", "sym", "her", "pos"))
+    if assume_a == "pos":
+        return cho_solve(cho_factor(a, lower=True), b)
+    return linalg.solve(a, b)
+
+
+def qr(
+    a: Any,
+    overwrite_a: bool = False,
+    lwork: None = None,
+    mode: str = "full",
+    pivoting: bool = False,
+    check_finite: bool = True,
+) -> Any:
+    """Factor into Q and R; as `scipy.linalg.qr` without pivoting."""
+    choice("qr", "pivoting", pivoting, (False,))
+    choice("qr", "mode", mode, ("full", "economic", "r"))
+    q, r = linalg.qr(a, "reduced" if mode == "economic" else "complete")
+    return (r,) if mode == "r" else (q, r)
+
+
+def svd(
+    a: Any,
+    full_matrices: bool = True,
+    compute_uv: bool = True,
+    overwrite_a: bool = False,
+    check_finite: bool = True,
+    lapack_driver: str = "gesdd",
+) -> Any:
+    """Give singular vectors and values; as `scipy.linalg.svd`."""
+    found = linalg.svd(a, full_matrices, compute_uv)
+    return tuple(found) if compute_uv else found
+
+
+def eigh(
+    a: Any,
+    b: None = None,
+    lower: bool = True,
+    eigvals_only: bool = False,
+    overwrite_a: bool = False,
+    overwrite_b: bool = False,
+    check_finite: bool = True,
+) -> Any:
+    """Give eigenvalues and vectors of Hermitian matrices; as SciPy's without `b`."""
+    choice("eigh", "b", b, (None,))
+    side = "L" if lower else "U"
+    return linalg.eigvalsh(a, side) if eigvals_only else tuple(linalg.eigh(a, side))
+
+
+def expm(A: Any, *, upper_triangular: bool = False, max_squarings: int = 16) -> Value:
+    """Give matrix exponentials; as `scipy.linalg.expm`.
+
+    Higham, The scaling and squaring method for the matrix exponential revisited (SIAM
+    Review 51, 2009): the approximant of order 13 after scaling to 1-norm at most 5.37.
+    nan where that takes more than `max_squarings` squarings. The order is fixed, so
+    that batches and compiled programs run the same operations.
+    """
+    x = matrix("expm", A, square=True)
+    size = linalg.matrix_norm(table.stop_gradient(x), ord=1, keepdims=True)
+    needed = table.log(table.max(size, 1e-30)) * (1 / math.log(2)) - math.log2(5.37)
+    squarings = table.max(table.ceil(needed), 0.0)
+    scale = table.convert(table.exp2(table.neg(squarings)), x.dtype)
+    top, bottom = _pade(table.mul(x, scale))
+    found = linalg.solve(bottom, top)
+    for i in range(_most_squarings(squarings, max_squarings)):
+        found = table.select(table.gt(squarings, float(i)), matmul(found, found), found)
+    return table.select(table.gt(squarings, float(max_squarings)), np.nan, found)
+
+
+def _most_squarings(squarings: Value, most: int) -> int:
+    """Give how many squarings to write down: those needed, if that is known."""
+    concrete = getattr(squarings, "concrete", lambda: None)()
+    if concrete is None:
+        return most
+    value = np.asarray(concrete)
+    needed = np.max(value[np.isfinite(value)], initial=0)
+    return int(min(needed, most))
+
+
+# Numerators of the Pade approximant of order 13 (Higham 2009, table 2.2 and (3.5)).
+_PADE = (
+    64764752532480000.0,
+    32382376266240000.0,
+    7771770303897600.0,
+    1187353796428800.0,
+    129060195264000.0,
+    10559470521600.0,
+    670442572800.0,
+    33522128640.0,
+    1323241920.0,
+    40840800.0,
+    960960.0,
+    16380.0,
+    182.0,
+    1.0,
+)
+
+
+def _pade(a: Value) -> tuple[Value, Value]:
+    """Give numerator and denominator of the approximant of exp(a)."""
+    # Over the first coefficient, so that float32 holds them all.
+    b = [c / _PADE[0] for c in _PADE]
+    a2 = matmul(a, a)
+    a4 = matmul(a2, a2)
+    a6 = matmul(a4, a2)
+    one = identity(a.shape[-1], a.dtype)
+
+    def series(start: int) -> Value:
+        high = a6 * b[start + 12] if start + 12 < 14 else a6 * 0.0
+        high = high + a4 * b[start + 10] + a2 * b[start + 8]
+        low = a6 * b[start + 6] + a4 * b[start + 4] + a2 * b[start + 2]
+        return matmul(a6, high) + low + one * b[start]
+
+    odd = matmul(a, series(1))
+    even = series(0)
+    return even + odd, even - odd

@@ -1,0 +1,296 @@
+"""SciPy's special functions; `out` is not supported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.core.origin import called_at
+from pullback.core.trace import Value
+from pullback.errors import ArgumentError, DtypeError
+from pullback.lazy import scipy_special
+from pullback.numpy import reductions
+from pullback.numpy.arguments import array_argument, static_int
+from pullback.numpy.composed import where as choose
+from pullback.numpy.promotion import as_inexact, promote_arrays
+from pullback.numpy.ufuncs import named
+from pullback.primitives import special, table
+from pullback.primitives.recipes import canonical_axes
+from pullback.primitives.structural import expand_axes, full, reshape
+
+__all__ = [
+    "bernoulli",
+    "beta",
+    "betainc",
+    "betaln",
+    "digamma",
+    "entr",
+    "erf",
+    "erfc",
+    "erfinv",
+    "expit",
+    "expm1",
+    "factorial",
+    "gamma",
+    "gammainc",
+    "gammaincc",
+    "gammaln",
+    "gammasgn",
+    "i0",
+    "i0e",
+    "i1",
+    "i1e",
+    "kl_div",
+    "log1p",
+    "log_ndtr",
+    "log_softmax",
+    "logit",
+    "logsumexp",
+    "multigammaln",
+    "ndtr",
+    "ndtri",
+    "polygamma",
+    "psi",
+    "rel_entr",
+    "softmax",
+    "xlog1py",
+    "xlogy",
+    "zeta",
+]
+
+
+def _function(name: str, op: Callable[..., Value], what: str) -> Callable[..., Value]:
+    """Make a public function of an operation on real numbers."""
+
+    def function(*xs: Any) -> Value:
+        values = promote_arrays(name, *xs, inexact=True)
+        if dtypes.is_complex(values[0].dtype):
+            raise DtypeError(
+                f"{name} takes real numbers; it was given {values[0].aval}.",
+                where=called_at(),
+                mend="Take the real part first.",
+            )
+        return op(*values)
+
+    return named(function, name, f"{what}; as `scipy.special.{name}`.")
+
+
+erf = _function("erf", special.erf, "Give the error function")
+erfc = _function("erfc", special.erfc, "Give 1 - erf(x), accurate for large x")
+erfinv = _function("erfinv", special.erf_inv, "Invert `erf`")
+gammaln = _function("gammaln", special.lgamma, "Give log |Gamma(x)|")
+digamma = psi = _function("digamma", special.digamma, "Give the derivative of gammaln")
+polygamma = _function(
+    "polygamma", special.polygamma, "Give derivative n of digamma, for (n, x)"
+)
+gammainc = _function(
+    "gammainc", special.igamma, "Give the regularized lower incomplete gamma function"
+)
+gammaincc = _function(
+    "gammaincc", special.igammac, "Give the regularized upper incomplete gamma function"
+)
+betainc = _function(
+    "betainc", special.betainc, "Give the regularized incomplete beta function"
+)
+i0e = _function("i0e", special.bessel_i0e, "Give exp(-|x|) I0(x)")
+i1e = _function("i1e", special.bessel_i1e, "Give exp(-|x|) I1(x)")
+ndtr = _function("ndtr", special.ndtr, "Give the normal distribution function")
+ndtri = _function("ndtri", special.ndtri, "Invert `ndtr`")
+log_ndtr = _function("log_ndtr", special.log_ndtr, "Give log(ndtr(x))")
+xlogy = _function("xlogy", special.xlogy, "Give x log(y), 0 where x is 0")
+xlog1py = _function("xlog1py", special.xlog1py, "Give x log(1 + y), 0 where x is 0")
+expit = _function("expit", table.logistic, "Give 1 / (1 + exp(-x))")
+log1p = _function("log1p", table.log1p, "Give log(1 + x)")
+expm1 = _function("expm1", table.expm1, "Give exp(x) - 1")
+
+
+def zeta(x: Any, q: Any = None) -> Value:
+    """Give the Hurwitz zeta function, Riemann's if `q` is None; as SciPy's."""
+    x, q = promote_arrays("zeta", x, 1.0 if q is None else q, inexact=True)
+    return special.zeta(x, q)
+
+
+def logit(p: Any) -> Value:
+    """Give log(p / (1 - p)); as `scipy.special.logit`."""
+    p = as_inexact(p, "logit")
+    return table.sub(table.log(p), table.log1p(table.neg(p)))
+
+
+def i0(x: Any) -> Value:
+    """Give the modified Bessel function of order 0; as `scipy.special.i0`."""
+    x = as_inexact(x, "i0")
+    return table.mul(table.exp(table.abs(x)), special.bessel_i0e(x))
+
+
+def i1(x: Any) -> Value:
+    """Give the modified Bessel function of order 1; as `scipy.special.i1`."""
+    x = as_inexact(x, "i1")
+    return table.mul(table.exp(table.abs(x)), special.bessel_i1e(x))
+
+
+def gammasgn(x: Any) -> Value:
+    """Give the sign of the gamma function; as `scipy.special.gammasgn`."""
+    x = as_inexact(x, "gammasgn")
+    whole = table.floor(x)
+    odd = table.ne(table.rem(whole, 2.0), 0.0)
+    negative = table.lt(x, 0.0)
+    pole = table.and_(negative, table.eq(whole, x))
+    sign = table.select(table.and_(negative, odd), -1.0, full((), 1, x.dtype))
+    return table.select(pole, np.nan, sign)
+
+
+def gamma(x: Any) -> Value:
+    """Give the gamma function; as `scipy.special.gamma`."""
+    x = as_inexact(x, "gamma")
+    return table.mul(gammasgn(x), table.exp(special.lgamma(x)))
+
+
+def factorial(n: Any, exact: bool = False) -> Value:
+    """Give n!, 0 for negative n; as `scipy.special.factorial` without `exact`."""
+    if exact:
+        raise ArgumentError(
+            "factorial computes with floats only.",
+            where=called_at(),
+            mend="Leave `exact` out, or use math.factorial.",
+        )
+    n = as_inexact(n, "factorial")
+    found = table.exp(special.lgamma(table.add(n, 1.0)))
+    return table.select(table.lt(n, 0.0), 0.0, found)
+
+
+def betaln(a: Any, b: Any) -> Value:
+    """Give log |B(a, b)|; as `scipy.special.betaln`."""
+    a, b = promote_arrays("betaln", a, b, inexact=True)
+    parts = table.add(special.lgamma(a), special.lgamma(b))
+    return table.sub(parts, special.lgamma(table.add(a, b)))
+
+
+def beta(a: Any, b: Any) -> Value:
+    """Give the beta function; as `scipy.special.beta`."""
+    a, b = promote_arrays("beta", a, b, inexact=True)
+    signs = gammasgn(a) * gammasgn(b) * gammasgn(a + b)
+    return signs * table.exp(betaln(a, b))
+
+
+def multigammaln(a: Any, d: int) -> Value:
+    """Give the log of the multivariate gamma function; as SciPy's."""
+    a, d = as_inexact(a, "multigammaln"), static_int(d, "multigammaln", "d")
+    total: Any = d * (d - 1) / 4 * math.log(math.pi)
+    for j in range(d):
+        total = table.add(special.lgamma(table.sub(a, j / 2)), total)
+    return total
+
+
+def entr(x: Any) -> Value:
+    """Give -x log(x), and -inf for negative x; as `scipy.special.entr`."""
+    x = as_inexact(x, "entr")
+    below = table.lt(x, 0.0)
+    safe = table.select(below, 1.0, x)
+    return table.select(below, -np.inf, table.neg(special.xlogy(safe, safe)))
+
+
+def rel_entr(p: Any, q: Any) -> Value:
+    """Give p log(p / q), 0 where p is 0, inf outside; as `scipy.special.rel_entr`."""
+    p, q = promote_arrays("rel_entr", p, q, inexact=True)
+    both = table.and_(table.gt(p, 0.0), table.gt(q, 0.0))
+    nothing = table.and_(table.eq(p, 0.0), table.ge(q, 0.0))
+    safe_p, safe_q = (table.select(both, x, 1.0) for x in (p, q))
+    logs = table.sub(table.log(safe_p), table.log(safe_q))
+    inside = table.mul(safe_p, logs)
+    outside = table.select(nothing, 0.0, full((), np.inf, p.dtype))
+    return table.select(both, inside, outside)
+
+
+def kl_div(p: Any, q: Any) -> Value:
+    """Give p log(p / q) - p + q; as `scipy.special.kl_div`."""
+    p, q = promote_arrays("kl_div", p, q, inexact=True)
+    return table.add(table.sub(rel_entr(p, q), p), q)
+
+
+def bernoulli(n: int) -> Value:
+    """Give the Bernoulli numbers 0 to n; as `scipy.special.bernoulli`."""
+    numbers = scipy_special.bernoulli(static_int(n, "bernoulli", "n"))
+    return array_argument(numbers.astype(dtypes.scalar_dtype(float)), "bernoulli")
+
+
+# -- sums of exponentials --------------------------------------------------------------
+
+
+def logsumexp(
+    a: Any,
+    axis: Any = None,
+    b: Any = None,
+    keepdims: bool = False,
+    return_sign: bool = False,
+    where: Any = None,
+) -> Any:
+    """Give log(sum(b * exp(a))) without overflow; as `scipy.special.logsumexp`.
+
+    An empty sum, or one of elements that are all -inf, is -inf with derivative 0.
+
+    Args:
+        a: exponents.
+        axis: the axis or axes summed over, all if None.
+        b: factors, 1 if None.
+        keepdims: keep the summed axes, with length one.
+        return_sign: give (log |sum|, sign of the sum); else a negative sum is nan.
+        where: the elements summed, all if None.
+    """
+    if b is None:
+        x = as_inexact(a, "logsumexp")
+        weight = None
+    else:
+        x, weight = promote_arrays("logsumexp", a, b, inexact=True)
+        x = choose(weight != 0, x, -np.inf)
+    if where is not None:
+        x = choose(where, x, -np.inf)
+    axes = canonical_axes(axis, len(x.shape), "logsumexp")
+    size = table.real(x) if dtypes.is_complex(x.dtype) else x
+    size = table.stop_gradient(size)
+    top = reductions.max(size, axis=axes, keepdims=True, initial=-np.inf)
+    top = table.select(table.is_finite(top), top, 0.0)
+    powers = table.exp(table.sub(x, table.convert(top, x.dtype)))
+    if weight is not None:
+        powers = table.mul(powers, weight)
+    total = reductions.sum(powers, axis=axes, keepdims=True)
+    sign = _sign(total)
+    if return_sign:
+        total = abs(total)
+    elif weight is not None and not dtypes.is_complex(x.dtype):
+        total = table.select(table.lt(total, 0.0), np.nan, total)
+    nothing = table.eq(total, 0.0)
+    logs = table.log(table.select(nothing, 1.0, total))
+    logs = table.add(logs, table.convert(top, logs.dtype))
+    out = table.select(nothing, -np.inf, logs)
+    if not keepdims:
+        shape = [n for i, n in enumerate(out.shape) if i not in axes]
+        out, sign = reshape(out, shape), reshape(sign, shape)
+    return (out, sign) if return_sign else out
+
+
+def _sign(total: Value) -> Value:
+    """Give the sign of a sum, its phase where it is complex."""
+    if not dtypes.is_complex(total.dtype):
+        return table.sign(total)
+    size = abs(total)
+    return total / choose(size == 0, 1.0, size)
+
+
+def softmax(x: Any, axis: Any = None) -> Value:
+    """Give exp(x) over its sum; as `scipy.special.softmax`."""
+    x = as_inexact(x, "softmax")
+    axes = canonical_axes(axis, len(x.shape), "softmax")
+    top = reductions.max(table.stop_gradient(x), axis=axes, keepdims=True)
+    powers = table.exp(table.sub(x, top))
+    return table.div(powers, reductions.sum(powers, axis=axes, keepdims=True))
+
+
+def log_softmax(x: Any, axis: Any = None) -> Value:
+    """Give the logarithm of `softmax`; as `scipy.special.log_softmax`."""
+    x = as_inexact(x, "log_softmax")
+    axes = canonical_axes(axis, len(x.shape), "log_softmax")
+    return table.sub(x, expand_axes(logsumexp(x, axes), axes))

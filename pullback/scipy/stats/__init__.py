@@ -1,0 +1,3 @@
+"""SciPy's normal distribution."""
+
+from pullback.scipy.stats import norm as norm

@@ -30,8 +30,11 @@ _ELEMENT: dict[Dtype, str] = {
 
 def type_text(aval: Aval) -> str:
     """Write a type: `tensor<3x4xf32>`."""
-    dims = "".join([f"{n}x" for n in aval.shape])
-    return f"tensor<{dims}{_ELEMENT[aval.dtype]}>"
+    text = aval.text
+    if text is None:
+        dims = "".join([f"{n}x" for n in aval.shape])
+        text = aval.text = f"tensor<{dims}{_ELEMENT[aval.dtype]}>"
+    return text
 
 
 def scalar_text(value: Any, dtype: Dtype) -> str:
@@ -107,12 +110,15 @@ class Emitter:
         """
         self.count += 1
         name = f"%{self.count}"
-        names = ", ".join([x.name for x in operands])
-        types = ", ".join([type_text(x.aval) for x in operands])
         inside = f" <{{{attributes}}}>" if attributes else ""
-        self.lines.append(
-            f'{name} = "{op}"({names}){inside} : ({types}) -> {type_text(out)}'
-        )
+        result = out.text or type_text(out)
+        if len(operands) == 1:
+            x = operands[0]
+            names, types = x.name, x.aval.text or type_text(x.aval)
+        else:
+            names = ", ".join([x.name for x in operands])
+            types = ", ".join([x.aval.text or type_text(x.aval) for x in operands])
+        self.lines.append(f'{name} = "{op}"({names}){inside} : ({types}) -> {result}')
         return Operand(name, out)
 
     def emit_many(

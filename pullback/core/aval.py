@@ -20,12 +20,16 @@ class Aval:
         weak: whether the dtype came from a Python scalar and yields to others.
     """
 
-    __slots__ = ("_hash", "dtype", "shape", "weak")
+    # `text` is the compiler's word for the type, kept by `backend.stablehlo`.
+    __slots__ = ("_hash", "dtype", "shape", "text", "weak")
+
+    text: str | None
 
     def __init__(self, shape: Shape, dtype: Dtype, weak: bool = False) -> None:
         self.shape = shape
         self.dtype = dtype
         self.weak = weak
+        self.text = None
 
     @property
     def ndim(self) -> int:

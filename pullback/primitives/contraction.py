@@ -51,6 +51,10 @@ class DotGeneral(Primitive):
 
     def abstract(self, x: Aval, y: Aval) -> Aval:
         check_dot(self, x, y)
+        return self.result(x, y)
+
+    def result(self, x: Aval, y: Aval) -> Aval:
+        """Give the type of the result for operands that fit."""
         shape = (
             *(x.shape[i] for i in self.batching[0]),
             *without(x.shape, (*self.contracting[0], *self.batching[0])),
@@ -79,7 +83,7 @@ class DotGeneral(Primitive):
             f"dot_dimension_numbers = #stablehlo.dot<{numbers}>, "
             f"precision_config = {precision_text(self.precision)}"
         )
-        out = self.abstract(x.aval, y.aval)
+        out = self.result(x.aval, y.aval)
         if x.aval.dtype != dtypes.bool_:
             return ctx.emit("stablehlo.dot_general", [x, y], out, attributes)
         wide = [ctx.convert(z, dtypes.float32) for z in (x, y)]

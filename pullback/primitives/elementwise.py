@@ -137,8 +137,9 @@ class Elementwise(Primitive):
 
     def check_dtypes(self, avals: Sequence[Aval]) -> None:
         """Raise unless the operands have one dtype, of a kind that is allowed."""
-        dtype = avals[-1].dtype
-        if any(a.dtype != dtype for a in avals) and self._name != "select":
+        last = avals[-1]
+        dtype = last.dtype
+        if any([a is not last and a.dtype != dtype for a in avals]):
             raise DtypeError(
                 f"{self._name} was given operands of different dtypes: "
                 f"{', '.join(map(str, avals))}.",
@@ -157,7 +158,8 @@ class Elementwise(Primitive):
 
     def lower(self, ctx: Any, *operands: Any) -> Any:
         out = self.abstract(*[x.aval for x in operands])
-        fitted = [ctx.fit(x, out.shape) for x in operands]
+        shape = out.shape
+        fitted = [x if x.aval.shape == shape else ctx.fit(x, shape) for x in operands]
         if isinstance(self.hlo, str):
             return ctx.emit(self.hlo, fitted, out)
         return self.hlo(ctx, out, *fitted)

@@ -16,6 +16,7 @@ from pullback.errors import (
     ConcretizationError,
     LeakedTracerError,
     NotAnArrayError,
+    PullbackError,
     TracerArrayError,
     TracerBoolError,
     TracerIntegerError,
@@ -200,12 +201,25 @@ class EvalTrace(Trace):
         token = _errors.set(_IGNORE)
         try:
             out = primitive.eager(*raw)
+        except (TypeError, ValueError) as error:
+            explain(primitive, operands, error)
+            raise
         finally:
             _errors.reset(token)
         weak = primitive.weak_result(weak)
         if primitive.multiple:
             return [x if type(x) is Array else from_host(x, weak) for x in out]
         return from_host(out, weak)
+
+
+def explain(primitive: Primitive, operands: tuple[Value, ...], error: Exception) -> None:
+    """Raise the operation's own error for operands that NumPy refused, if it has one."""
+    if isinstance(error, PullbackError):
+        return
+    try:
+        primitive.abstract(*primitive.operand_avals(operands))
+    except PullbackError as clear:
+        raise clear from error
 
 
 def as_numpy_scalar(x: Any) -> Any:

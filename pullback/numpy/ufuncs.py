@@ -196,8 +196,20 @@ multiply = arithmetic(
     "multiply", table.mul, table.and_, "the product; of booleans, the logical and"
 )
 true_divide = divide = inexact_binary("divide", table.div, "the quotient")
-maximum = arithmetic("maximum", table.max, table.max, "the larger; nan spreads")
-minimum = arithmetic("minimum", table.min, table.min, "the smaller; nan spreads")
+
+
+def extreme(op: Binary, order: Binary) -> Binary:
+    """Make the larger or smaller, of complex numbers by real, then imaginary part."""
+
+    def choose(x: Any, y: Any) -> Value:
+        if not (is_complex(x) or is_complex(y)):
+            return op(x, y)
+        x, y = promote_arrays("maximum", x, y)
+        return table.select(table.or_(order(x, y), table.ne(x, x)), x, y)
+
+    return choose
+
+
 arctan2 = atan2 = inexact_binary(
     "arctan2", table.atan2, "the angle of the point (y, x)"
 )
@@ -315,6 +327,12 @@ def remainder(x: Any, y: Any) -> Value:
 def _numbers(who: str, x: Any, y: Any) -> list[Value]:
     """Bring operands to one dtype, booleans becoming integers."""
     operands = promote_arrays(who, x, y)
+    if is_complex(operands[0]):
+        raise wrong_dtype(
+            who,
+            f"takes real numbers; got {describe(x)} and {describe(y)}.",
+            "Use real and imag.",
+        )
     if is_boolean(operands[0]):
         return [convert(v, dtypes.scalar_dtype(int)) for v in operands]
     return operands
@@ -369,6 +387,10 @@ less = comparison("less", table.lt, "x is less than y")
 less_equal = comparison("less_equal", table.le, "x is at most y")
 greater = comparison("greater", table.gt, "x is greater than y")
 greater_equal = comparison("greater_equal", table.ge, "x is at least y")
+_larger = extreme(table.max, greater_equal)
+_smaller = extreme(table.min, less_equal)
+maximum = arithmetic("maximum", _larger, _larger, "the larger; nan spreads")
+minimum = arithmetic("minimum", _smaller, _smaller, "the smaller; nan spreads")
 bitwise_and = bitwise("bitwise_and", table.and_, "x and y")
 bitwise_or = bitwise("bitwise_or", table.or_, "x or y")
 bitwise_xor = bitwise("bitwise_xor", table.xor, "x exclusive-or y")

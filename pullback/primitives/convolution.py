@@ -15,6 +15,7 @@ import numpy as np
 
 from pullback import dtypes
 from pullback.core.aval import Aval, Shape
+from pullback.core.calling import as_value
 from pullback.core.primitive import Primitive
 from pullback.core.trace import Value
 from pullback.core.zero import Unknown, Zero, is_zero
@@ -392,6 +393,7 @@ def conv_general_dilated(
     Returns:
         An array; by default of shape (batch, output features, space...).
     """
+    x, kernel = as_value(x, "conv"), as_value(kernel, "conv")
     numbers = conv_dimension_numbers(x.shape, kernel.shape, dimension_numbers)
     x = transpose(x, numbers.lhs_spec)
     kernel = transpose(kernel, numbers.rhs_spec)
@@ -523,6 +525,7 @@ def conv_transpose(
         precision: as for `dot_general`.
         preferred_element_type: the dtype of products and result.
     """
+    x, kernel = as_value(x, "conv_transpose"), as_value(kernel, "conv_transpose")
     rank = len(x.shape) - 2
     if dimension_numbers is None:
         space = "HWD"[:rank] if rank <= 3 else "".join(map(chr, range(97, 97 + rank)))

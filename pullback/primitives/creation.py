@@ -90,7 +90,8 @@ class BitcastConvertType(Flat):
         joined = old < new and shape[-1:] != (new // old,)
         if joined or (x.dtype.kind == "b") != (self.dtype.kind == "b"):
             raise DtypeError(
-                f"the bits of an array of type {x} cannot be read as {self.dtype.name}.",
+                f"the bits of an array of type {x} cannot be read as "
+                f"{self.dtype.name}.",
                 where=called_at(),
                 mend="For a wider dtype, let the last axis hold the parts of each "
                 "element; convert booleans with astype.",

@@ -66,7 +66,7 @@ class ReduceWindow(Primitive):
         if any(len(p) != x.ndim for p in self.parameters().values()):
             raise shape_error(
                 f"{self.name} was given a window {self.window} with strides "
-                f"{self.strides} and padding {self.padding} for an operand of type {x}.",
+                f"{self.strides} and padding {self.padding} for an operand {x}.",
                 "Give an entry for each axis of the operand.",
             )
         shape = tuple(
@@ -88,7 +88,9 @@ class ReduceWindow(Primitive):
         if 0 in out.shape or 0 in self.window:
             return np.full(out.shape, initial, x.dtype)
         x = spread_out(np.asarray(x), self.edges(), initial)
-        view = window_view(x, self.window, self.strides, self.window_dilation, out.shape)
+        view = window_view(
+            x, self.window, self.strides, self.window_dilation, out.shape
+        )
         axes = tuple(range(x.ndim, 2 * x.ndim))
         return self.ufunc.reduce(view, axis=axes, dtype=x.dtype)
 

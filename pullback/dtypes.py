@@ -34,9 +34,7 @@ _NARROW: dict[Dtype, Dtype] = {
     float64: float32,
     complex128: complex64,
 }
-_FLOATS = frozenset(
-    (bfloat16, float8_e4m3fn, float8_e5m2, float16, float32, float64)
-)
+_FLOATS = frozenset((bfloat16, float8_e4m3fn, float8_e5m2, float16, float32, float64))
 _SHORT: dict[Dtype, str] = {
     bool_: "bool",
     bfloat16: "bf16",
@@ -112,7 +110,8 @@ def canonical(dtype: Any) -> Dtype:
             f"arrays cannot have dtype {found}.",
             mend="Use booleans, integers, floats or complex numbers.",
         )
-    return found if config.enable_x64 else _NARROW.get(found, found)
+    narrow: Dtype = found if config.enable_x64 else _NARROW.get(found, found)
+    return narrow
 
 
 def scalar_dtype(kind: type) -> Dtype:
@@ -187,15 +186,11 @@ def _join(nodes: frozenset[_Node]) -> _Node:
 
 
 @functools.cache
-def _promote(
-    operands: tuple[tuple[Dtype, bool], ...], x64: bool
-) -> tuple[Dtype, bool]:
+def _promote(operands: tuple[tuple[Dtype, bool], ...], x64: bool) -> tuple[Dtype, bool]:
     """Give the common dtype and weak flag of (dtype, weak) pairs."""
     if len({d for d, _ in operands}) == 1:
         return operands[0][0], all(weak for _, weak in operands)
-    nodes = frozenset(
-        kind_of(d) if weak and d != bool_ else d for d, weak in operands
-    )
+    nodes = frozenset(kind_of(d) if weak and d != bool_ else d for d, weak in operands)
     node = _join(nodes)
     if isinstance(node, type):
         # A weak kind joined with strong dtypes below it (int array with a Python
@@ -217,7 +212,7 @@ def promote_types(a: Any, b: Any) -> Dtype:
 def finfo(dtype: Any) -> Any:
     """Give the limits of a floating-point dtype, as `numpy.finfo` does."""
     found = np.dtype(dtype)
-    return ml_dtypes.finfo(found) if found in _FLOATS else np.finfo(found)
+    return ml_dtypes.finfo(found) if found in _FLOATS else np.finfo(found)  # type: ignore[no-untyped-call]
 
 
 def iinfo(dtype: Any) -> Any:

@@ -1,8 +1,8 @@
-"""Pytrees under the ecosystem's longer names; see `pullback.tree` for the short ones."""
+"""Pytrees under the ecosystem's longer names; short ones are in `pullback.tree`."""
 
 from __future__ import annotations
 
-from pullback.tree import Partial
+from pullback.tree import Partial, register_dataclass
 from pullback.tree import TreeDef as PyTreeDef
 from pullback.tree import all as tree_all
 from pullback.tree import flatten as tree_flatten
@@ -12,7 +12,6 @@ from pullback.tree import map as tree_map
 from pullback.tree import map_with_path as tree_map_with_path
 from pullback.tree import path_string as keystr
 from pullback.tree import reduce as tree_reduce
-from pullback.tree import register_dataclass
 from pullback.tree import register_node as register_pytree_node
 from pullback.tree import register_node_class as register_pytree_node_class
 from pullback.tree import structure as tree_structure

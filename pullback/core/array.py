@@ -182,9 +182,8 @@ class Array(Operators):
     def __repr__(self) -> str:
         """Show the elements and dtype as NumPy does, under our name."""
         value = np.asarray(self.fetch())
-        body = np.array2string(
-            value, separator=", ", prefix="Array(", suffix=f", dtype={value.dtype.name})"
-        )
+        suffix = f", dtype={value.dtype.name})"
+        body = np.array2string(value, separator=", ", prefix="Array(", suffix=suffix)
         weak = ", weak_type=True" if self.weak else ""
         empty = f", shape={value.shape}" if value.size == 0 and value.ndim > 1 else ""
         return f"Array({body}{empty}, dtype={value.dtype.name}{weak})"

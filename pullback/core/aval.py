@@ -30,6 +30,7 @@ class Aval:
         self.dtype = dtype
         self.weak = weak
         self.text = None
+        self._hash: int | None = None
 
     @property
     def ndim(self) -> int:
@@ -75,11 +76,9 @@ class Aval:
 
     def __hash__(self) -> int:
         """Hash shape, dtype and weak flag, once."""
-        try:
-            return self._hash
-        except AttributeError:
+        if self._hash is None:
             self._hash = hash((self.shape, self.dtype, self.weak))
-            return self._hash
+        return self._hash
 
     def __repr__(self) -> str:
         """Show the type as jaxprs do: `f32[3]`."""

@@ -80,7 +80,9 @@ def as_value(x: Any, what: str = "the operation") -> Value:
     if isinstance(x, (np.ndarray, np.generic)):
         return from_numpy(x)
     if isinstance(x, (bool, int, float, complex)):
-        return as_value(next(k for k in (bool, int, float, complex) if isinstance(x, k))(x))
+        kinds = (bool, int, float, complex)
+        kind = next(k for k in kinds if isinstance(x, k))
+        return as_value(kind(x))  # type: ignore[arg-type]
     convert = getattr(x, "__jax_array__", None)
     if convert is not None:
         return as_value(convert(), what)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pullback import tree
 from pullback.core.array import Array
-from pullback.core.origin import defined_at
+from pullback.core.origin import defined_at, name_of
 from pullback.core.trace import Tracer
 
 _ATOMS = (type(None), bool, int, float, complex, str, bytes, type, types.ModuleType)
@@ -270,7 +270,8 @@ class _Rebuild:
         if f.__defaults__:
             made.__defaults__ = tuple(self.visit(v) for v in f.__defaults__)
         if f.__kwdefaults__:
-            made.__kwdefaults__ = {n: self.visit(v) for n, v in f.__kwdefaults__.items()}
+            keywords = f.__kwdefaults__.items()
+            made.__kwdefaults__ = {n: self.visit(v) for n, v in keywords}
         return made
 
     def _container(self, x: Any, key: int) -> Any:
@@ -279,11 +280,12 @@ class _Rebuild:
             made.update((k, self.visit(v)) for k, v in x.items())
             return made
         if isinstance(x, list):
-            made = self.made[key] = copy.copy(x)
-            made[:] = [self.visit(v) for v in x]
-            return made
-        items = [self.visit(v) for v in x]
-        return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
+            items: list[Any] = copy.copy(x)
+            self.made[key] = items
+            items[:] = [self.visit(v) for v in x]
+            return items
+        values = [self.visit(v) for v in x]
+        return type(x)(*values) if hasattr(x, "_fields") else type(x)(values)
 
     def _instance(self, x: Any, key: int) -> Any:
         made = self.made[key] = copy.copy(x)
@@ -325,7 +327,7 @@ class Closure:
     def __repr__(self) -> str:
         """Show the function and what it captures."""
         captured = ", ".join(f"{n}={x!r}" for n, x in zip(self.names, self.leaves))
-        return f"Closure({getattr(self.function, '__qualname__', self.function)}, {captured})"
+        return f"Closure({name_of(self.function)}, {captured})"
 
 
 def _unflatten(template: _Template, leaves: Any) -> Closure:

@@ -117,7 +117,7 @@ class Jaxpr:
         return self._dead
 
     def __str__(self) -> str:
-        return printer[0](self, ())
+        return str(printer[0](self, ()))
 
     def __repr__(self) -> str:
         return str(self)
@@ -157,7 +157,7 @@ class ClosedJaxpr:
         return self.jaxpr.out_avals
 
     def __str__(self) -> str:
-        return printer[0](self.jaxpr, self.consts)
+        return str(printer[0](self.jaxpr, self.consts))
 
     __repr__ = __str__
 

@@ -1,11 +1,11 @@
-"""Where in the user's code something came from: the nearest frame outside the library."""
+"""Where in the user's code something came from: the nearest frame of the user's."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -53,13 +53,13 @@ def is_internal(filename: str) -> bool:
 
 def user_origin() -> Origin | None:
     """Find the innermost frame of the running thread that is the user's."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     get = _internal.get
     while frame is not None:
         code = frame.f_code
         if not get(code.co_filename, False) and not is_internal(code.co_filename):
             return Origin(code, frame.f_lasti)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None
 
 

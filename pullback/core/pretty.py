@@ -68,7 +68,8 @@ def eqn_lines(eqn: Eqn, names: Names) -> Iterator[str]:
     """Write one eqn; the jaxprs it holds follow, indented."""
     parameters = eqn.primitive.parameters()
     nested = {k: v for k, v in parameters.items() if holds_jaxpr(v)}
-    plain = [f"{k}={parameter_text(v)}" for k, v in parameters.items() if k not in nested]
+    given = [(k, v) for k, v in parameters.items() if k not in nested and v is not None]
+    plain = [f"{k}={parameter_text(v)}" for k, v in given]
     operands = " ".join(names[v] for v in eqn.inputs)
     left = names.typed(eqn.outputs) or "_"
     head = f"{left} = {eqn.primitive.name}"
@@ -95,12 +96,11 @@ def holds_jaxpr(value: Any) -> bool:
     return isinstance(value, (Jaxpr, ClosedJaxpr))
 
 
-def jaxpr_lines(
-    program: Jaxpr | ClosedJaxpr, consts: Sequence[Any]
-) -> Iterator[str]:
+def jaxpr_lines(program: Jaxpr | ClosedJaxpr, consts: Sequence[Any]) -> Iterator[str]:
     """Write a program line by line."""
     if isinstance(program, ClosedJaxpr):
-        program, consts = program.jaxpr, program.consts
+        consts = program.consts
+    program = program.jaxpr if isinstance(program, ClosedJaxpr) else program
     names = Names()
     split = len(consts)
     known = names.typed(program.inputs[:split])

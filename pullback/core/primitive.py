@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from pullback.core.aval import Aval
 from pullback.core.origin import called_at
 from pullback.core.trace import Value, aval_of, current_trace
 from pullback.core.zero import Zero
 from pullback.errors import MissingRule
-
-if TYPE_CHECKING:
-    from pullback.core.trace import Trace
 
 #: The batch axis of an operand, None where it has none.
 Dim = int | None
@@ -69,9 +65,8 @@ class Primitive:
 
     def parameters(self) -> dict[str, Any]:
         """Give the static parameters by name, for printing."""
-        if not dataclasses.is_dataclass(self):
-            return {}
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        names = getattr(self, "__match_args__", ())
+        return {name: getattr(self, name) for name in names}
 
     def weak_result(self, all_weak: bool) -> bool:
         """Whether results are weak, given whether all operands are."""

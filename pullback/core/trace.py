@@ -89,7 +89,9 @@ class Tracer(Operators):
     def __int__(self) -> int:
         """Give the integer if the value is concrete after all, else raise."""
         value = self.concrete()
-        return int(value) if value is not None else self.refuse(TracerIntegerError, _INT)
+        if value is None:
+            self.refuse(TracerIntegerError, _INT)
+        return int(value)
 
     __index__ = __int__
 
@@ -111,7 +113,7 @@ class Tracer(Operators):
             else self.refuse(ConcretizationError, _SCALAR)
         )
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         """Refuse: NumPy would lose the derivative, the batch axis or the program."""
         self.refuse(TracerArrayError, _NUMPY)
 
@@ -212,8 +214,10 @@ class EvalTrace(Trace):
         return from_host(out, weak)
 
 
-def explain(primitive: Primitive, operands: tuple[Value, ...], error: Exception) -> None:
-    """Raise the operation's own error for operands that NumPy refused, if it has one."""
+def explain(
+    primitive: Primitive, operands: tuple[Value, ...], error: Exception
+) -> None:
+    """Raise the operation's own error for operands NumPy refused, if it has one."""
     if isinstance(error, PullbackError):
         return
     try:

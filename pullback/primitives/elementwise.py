@@ -15,7 +15,7 @@ from pullback.core.aval import Aval, Shape
 from pullback.core.origin import called_at
 from pullback.core.primitive import Dim, Primitive
 from pullback.core.trace import Value, aval_of
-from pullback.core.zero import Unknown, Zero, is_zero
+from pullback.core.zero import Unknown, Zero
 from pullback.errors import DtypeError, ShapeError
 from pullback.primitives.structural import (
     accumulate,
@@ -195,9 +195,7 @@ class Elementwise(Primitive):
 
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         shapes = [() if type(x) in SCALARS else x.shape for x in operands]
-        used = {
-            (len(s), d) for s, d in zip(shapes, dims) if d is not None or s != ()
-        }
+        used = {(len(s), d) for s, d in zip(shapes, dims) if d is not None or s != ()}
         if len(used) == 1:
             ((_, dim),) = used
             return self(*operands), dim

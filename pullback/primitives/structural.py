@@ -27,7 +27,8 @@ def frozen(cls: type[_Class]) -> type[_Class]:
     # Comparing, hashing and printing are written once, not generated for each class:
     # that takes a third off the time of `import pullback`.
     made = dataclass(frozen=True, slots=True, eq=False, repr=False)(cls)
-    names = tuple(made.__dataclass_fields__)  # type: ignore[attr-defined]
+    # Not `__dataclass_fields__`, which has class variables too.
+    names: tuple[str, ...] = made.__match_args__  # type: ignore[attr-defined]
 
     def values(self: Any) -> tuple[Any, ...]:
         return tuple([getattr(self, name) for name in names])
@@ -44,9 +45,9 @@ def frozen(cls: type[_Class]) -> type[_Class]:
         inside = ", ".join(f"{n}={v!r}" for n, v in zip(names, values(self)))
         return f"{made.__name__}({inside})"
 
-    made.__eq__ = equal  # type: ignore[assignment]
-    made.__hash__ = hashed  # type: ignore[assignment]
-    made.__repr__ = shown  # type: ignore[assignment]
+    made.__eq__ = equal  # type: ignore[method-assign]
+    made.__hash__ = hashed  # type: ignore[method-assign]
+    made.__repr__ = shown  # type: ignore[method-assign]
     return made
 
 
@@ -449,5 +450,3 @@ def is_known_zero(x: Any) -> bool:
     inputs = getattr(x, "eqn_operands", ())
     structural = isinstance(eqn.primitive, (Broadcast, Reshape, Transpose))
     return structural and all(map(is_known_zero, inputs))
-
-

@@ -1,6 +1,6 @@
 """The table of elementwise operations: NumPy function, StableHLO name, derivatives.
 
-A derivative reads `(tangent, primal_output, *primals)`, as users write it for `defjvps`.
+A derivative reads `(tangent, primal_output, *primals)`, as in users' `defjvps`.
 Formulas are those of Abramowitz and Stegun, Handbook of Mathematical Functions, section
 3.3 (elementary derivatives), 4.3 and 4.4 (circular), 4.5 and 4.6 (hyperbolic).
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,8 @@ from pullback.core.trace import Value
 from pullback.core.zero import Zero, is_zero
 from pullback.dtypes import Dtype
 from pullback.errors import DtypeError
-from pullback.primitives.elementwise import Elementwise, broadcast_shapes
+from pullback.primitives.elementwise import Elementwise as Row
+from pullback.primitives.elementwise import broadcast_shapes
 from pullback.primitives.structural import frozen, full
 
 FLOAT, NUMBER, REAL, ORDERED, BITS = "fc", "iufc", "iuf", "biuf", "biu"
@@ -54,7 +54,8 @@ def truncated_division(x: Any, y: Any) -> Any:
     inexact = (x - whole * safe) != 0
     negative = (whole < 0) if x.dtype.kind == "i" else False
     adjusted = whole + (inexact & negative)
-    return np.where(y == 0, -1 if x.dtype.kind == "i" else np.iinfo(x.dtype).max, adjusted).astype(x.dtype)
+    over_zero = -1 if x.dtype.kind == "i" else np.iinfo(x.dtype).max
+    return np.where(y == 0, over_zero, adjusted).astype(x.dtype)
 
 
 def remainder(x: Any, y: Any) -> Any:
@@ -76,96 +77,106 @@ def half_where_equal(x: Value, y: Value, ans: Value) -> Value:
     return one
 
 
+# fmt: off
 # -- arithmetic ------------------------------------------------------------------------
 
-add = Elementwise(
+add: Row = Row(
     "add", operator.add, "stablehlo.add", NUMBER,
     [lambda t, ans, x, y: t, lambda t, ans, x, y: t],
     linear=((0, 1),),
     transposes=[lambda ct, x, y: ct, lambda ct, x, y: ct],
 )
-sub = Elementwise(
+sub: Row = Row(
     "sub", operator.sub, "stablehlo.subtract", NUMBER,
     [lambda t, ans, x, y: t, lambda t, ans, x, y: neg(t)],
     linear=((0, 1),),
     transposes=[lambda ct, x, y: ct, lambda ct, x, y: neg(ct)],
 )
-mul = Elementwise(
+mul: Row = Row(
     "mul", operator.mul, "stablehlo.multiply", NUMBER,
     [lambda t, ans, x, y: mul(t, y), lambda t, ans, x, y: mul(x, t)],
     linear=((0,), (1,)),
     transposes=[lambda ct, x, y: mul(ct, y), lambda ct, x, y: mul(x, ct)],
 )
-div = Elementwise(
+div: Row = Row(
     "div", truncated_division, "stablehlo.divide", NUMBER,
     [lambda t, ans, x, y: div(t, y), lambda t, ans, x, y: mul(neg(t), div(ans, y))],
     linear=((0,),),
     transposes=[lambda ct, x, y: div(ct, y), None],
 )
-rem = Elementwise(
+rem: Row = Row(
     "rem", remainder, "stablehlo.remainder", REAL,
     [lambda t, ans, x, y: t, lambda t, ans, x, y: mul(neg(t), trunc(div(x, y)))],
 )
-neg = Elementwise(
+neg: Row = Row(
     "neg", operator.neg, "stablehlo.negate", NUMBER,
     [lambda t, ans, x: neg(t)], linear=((0,),), transposes=[lambda ct, x: neg(ct)],
 )
-max = Elementwise(
+max: Row = Row(
     "max", np.maximum, "stablehlo.maximum", ORDERED,
     [lambda t, ans, x, y: mul(t, half_where_equal(x, y, ans)),
      lambda t, ans, x, y: mul(t, half_where_equal(y, x, ans))],
 )
-min = Elementwise(
+min: Row = Row(
     "min", np.minimum, "stablehlo.minimum", ORDERED,
     [lambda t, ans, x, y: mul(t, half_where_equal(x, y, ans)),
      lambda t, ans, x, y: mul(t, half_where_equal(y, x, ans))],
 )
-abs = Elementwise(
+abs: Row = Row(
     "abs", np.abs, "stablehlo.abs", NUMBER,
-    [lambda t, ans, x: real(mul(t, div(conj(x), select(eq(ans, 0.0), 1.0, ans) + mul(x, 0.0))))
-     if dtypes.is_complex(x.dtype) else mul(t, sign(x))],
+    [lambda t, ans, x: abs_slope(t, ans, x)],
     result="real",
 )
-sign = Elementwise("sign", np.sign, "stablehlo.sign", NUMBER, [None])
-floor = Elementwise("floor", np.floor, "stablehlo.floor", "f", [None])
-ceil = Elementwise("ceil", np.ceil, "stablehlo.ceil", "f", [None])
-round = Elementwise("round", np.rint, "stablehlo.round_nearest_even", "f", [None])
-trunc = Elementwise(
+
+
+def abs_slope(t: Value, ans: Value, x: Value) -> Value:
+    """Give the derivative of the absolute value: Re(t conj(x)) / |x|, 0 at 0."""
+    if not dtypes.is_complex(x.dtype):
+        return mul(t, sign(x))
+    size = select(eq(ans, 0.0), 1.0, ans)
+    return div(real(mul(t, conj(x))), size)
+
+
+sign: Row = Row("sign", np.sign, "stablehlo.sign", NUMBER, [None])
+floor: Row = Row("floor", np.floor, "stablehlo.floor", "f", [None])
+ceil: Row = Row("ceil", np.ceil, "stablehlo.ceil", "f", [None])
+round: Row = Row("round", np.rint, "stablehlo.round_nearest_even", "f", [None])
+trunc: Row = Row(
     "trunc", np.trunc,
     lambda ctx, out, x: ctx.emit("stablehlo.multiply", [
         ctx.emit("stablehlo.sign", [x], out),
         ctx.emit("stablehlo.floor", [ctx.emit("stablehlo.abs", [x], out)], out)], out),
     "f", [None],
 )
-nextafter = Elementwise("nextafter", np.nextafter, "chlo.next_after", "f", [None, None])
+nextafter: Row = Row("nextafter", np.nextafter, "chlo.next_after", "f", [None, None])
 
 # -- powers, exponentials, logarithms --------------------------------------------------
 
-exp = Elementwise("exp", np.exp, "stablehlo.exponential", FLOAT,
-                  [lambda t, ans, x: mul(t, ans)])
-exp2 = Elementwise(
+exp: Row = Row("exp", np.exp, "stablehlo.exponential", FLOAT,
+    [lambda t, ans, x: mul(t, ans)])
+exp2: Row = Row(
     "exp2", np.exp2,
     lambda ctx, out, x: ctx.emit("stablehlo.power", [ctx.constant(2, out), x], out),
     "f", [lambda t, ans, x: mul(t, mul(ans, float(np.log(2))))],
 )
-expm1 = Elementwise("expm1", np.expm1, "stablehlo.exponential_minus_one", FLOAT,
-                    [lambda t, ans, x: mul(t, add(ans, 1.0))])
-log = Elementwise("log", np.log, "stablehlo.log", FLOAT, [lambda t, ans, x: div(t, x)])
-log1p = Elementwise("log1p", np.log1p, "stablehlo.log_plus_one", FLOAT,
-                    [lambda t, ans, x: div(t, add(x, 1.0))])
-sqrt = Elementwise("sqrt", np.sqrt, "stablehlo.sqrt", FLOAT,
-                   [lambda t, ans, x: div(mul(t, 0.5), ans)])
-rsqrt = Elementwise("rsqrt", lambda x: 1 / np.sqrt(x), "stablehlo.rsqrt", FLOAT,
-                    [lambda t, ans, x: mul(t, mul(div(ans, x), -0.5))])
-cbrt = Elementwise("cbrt", np.cbrt, "stablehlo.cbrt", "f",
-                   [lambda t, ans, x: mul(t, div(ans, mul(x, 3.0)))])
-pow = Elementwise(
+expm1: Row = Row("expm1", np.expm1, "stablehlo.exponential_minus_one", FLOAT,
+    [lambda t, ans, x: mul(t, add(ans, 1.0))])
+log: Row = Row("log", np.log, "stablehlo.log", FLOAT, [lambda t, ans, x: div(t, x)])
+log1p: Row = Row("log1p", np.log1p, "stablehlo.log_plus_one", FLOAT,
+    [lambda t, ans, x: div(t, add(x, 1.0))])
+sqrt: Row = Row("sqrt", np.sqrt, "stablehlo.sqrt", FLOAT,
+    [lambda t, ans, x: div(mul(t, 0.5), ans)])
+rsqrt: Row = Row("rsqrt", lambda x: 1 / np.sqrt(x), "stablehlo.rsqrt", FLOAT,
+    [lambda t, ans, x: mul(t, mul(div(ans, x), -0.5))])
+cbrt: Row = Row("cbrt", np.cbrt, "stablehlo.cbrt", "f",
+    [lambda t, ans, x: mul(t, div(ans, mul(x, 3.0)))])
+pow: Row = Row(
     "pow", np.power, "stablehlo.power", FLOAT,
     [lambda t, ans, x, y: mul(t, power_slope(x, y)),
-     lambda t, ans, x, y: mul(t, mul(ans, log(select(eq(x, 0.0), mul(x, 0.0) + 1.0, x))))],
+     lambda t, ans, x, y: mul(t, mul(ans, log(select(eq(x, 0.0), 1.0, x))))],
 )
-logistic = Elementwise("logistic", sigmoid, "stablehlo.logistic", FLOAT,
-                       [lambda t, ans, x: mul(t, mul(ans, sub(1.0, ans)))])
+logistic: Row = Row("logistic", sigmoid, "stablehlo.logistic", FLOAT,
+    [lambda t, ans, x: mul(t, mul(ans, sub(1.0, ans)))])
 
 
 def power_slope(x: Value, y: Value) -> Value:
@@ -176,58 +187,66 @@ def power_slope(x: Value, y: Value) -> Value:
 
 # -- circular and hyperbolic -----------------------------------------------------------
 
-sin = Elementwise("sin", np.sin, "stablehlo.sine", FLOAT,
-                  [lambda t, ans, x: mul(t, cos(x))])
-cos = Elementwise("cos", np.cos, "stablehlo.cosine", FLOAT,
-                  [lambda t, ans, x: neg(mul(t, sin(x)))])
-tan = Elementwise("tan", np.tan, "stablehlo.tan", FLOAT,
-                  [lambda t, ans, x: mul(t, add(mul(ans, ans), 1.0))])
-asin = Elementwise("asin", np.arcsin, "chlo.asin", FLOAT,
-                   [lambda t, ans, x: mul(t, rsqrt(mul(sub(1.0, x), add(x, 1.0))))])
-acos = Elementwise("acos", np.arccos, "chlo.acos", FLOAT,
-                   [lambda t, ans, x: neg(mul(t, rsqrt(mul(sub(1.0, x), add(x, 1.0)))))])
-atan = Elementwise("atan", np.arctan, "chlo.atan", FLOAT,
-                   [lambda t, ans, x: div(t, add(mul(x, x), 1.0))])
-atan2 = Elementwise(
+sin: Row = Row("sin", np.sin, "stablehlo.sine", FLOAT,
+    [lambda t, ans, x: mul(t, cos(x))])
+cos: Row = Row("cos", np.cos, "stablehlo.cosine", FLOAT,
+    [lambda t, ans, x: neg(mul(t, sin(x)))])
+tan: Row = Row("tan", np.tan, "stablehlo.tan", FLOAT,
+    [lambda t, ans, x: mul(t, add(mul(ans, ans), 1.0))])
+asin: Row = Row("asin", np.arcsin, "chlo.asin", FLOAT,
+    [lambda t, ans, x: mul(t, rsqrt(mul(sub(1.0, x), add(x, 1.0))))])
+acos: Row = Row("acos", np.arccos, "chlo.acos", FLOAT,
+    [lambda t, ans, x: neg(mul(t, rsqrt(mul(sub(1.0, x), add(x, 1.0)))))])
+atan: Row = Row("atan", np.arctan, "chlo.atan", FLOAT,
+    [lambda t, ans, x: div(t, add(mul(x, x), 1.0))])
+atan2: Row = Row(
     "atan2", np.arctan2, "stablehlo.atan2", "f",
     [lambda t, ans, y, x: mul(t, div(x, add(mul(x, x), mul(y, y)))),
      lambda t, ans, y, x: neg(mul(t, div(y, add(mul(x, x), mul(y, y)))))],
 )
-sinh = Elementwise("sinh", np.sinh, "chlo.sinh", FLOAT,
-                   [lambda t, ans, x: mul(t, cosh(x))])
-cosh = Elementwise("cosh", np.cosh, "chlo.cosh", FLOAT,
-                   [lambda t, ans, x: mul(t, sinh(x))])
-tanh = Elementwise("tanh", np.tanh, "stablehlo.tanh", FLOAT,
-                   [lambda t, ans, x: mul(t, sub(1.0, mul(ans, ans)))])
-asinh = Elementwise("asinh", np.arcsinh, "chlo.asinh", FLOAT,
-                    [lambda t, ans, x: mul(t, rsqrt(add(mul(x, x), 1.0)))])
-acosh = Elementwise("acosh", np.arccosh, "chlo.acosh", FLOAT,
-                    [lambda t, ans, x: mul(t, rsqrt(mul(sub(x, 1.0), add(x, 1.0))))])
-atanh = Elementwise("atanh", np.arctanh, "chlo.atanh", FLOAT,
-                    [lambda t, ans, x: div(t, mul(sub(1.0, x), add(x, 1.0)))])
+sinh: Row = Row("sinh", np.sinh, "chlo.sinh", FLOAT,
+    [lambda t, ans, x: mul(t, cosh(x))])
+cosh: Row = Row("cosh", np.cosh, "chlo.cosh", FLOAT,
+    [lambda t, ans, x: mul(t, sinh(x))])
+tanh: Row = Row("tanh", np.tanh, "stablehlo.tanh", FLOAT,
+    [lambda t, ans, x: mul(t, sub(1.0, mul(ans, ans)))])
+asinh: Row = Row("asinh", np.arcsinh, "chlo.asinh", FLOAT,
+    [lambda t, ans, x: mul(t, rsqrt(add(mul(x, x), 1.0)))])
+acosh: Row = Row("acosh", np.arccosh, "chlo.acosh", FLOAT,
+    [lambda t, ans, x: mul(t, rsqrt(mul(sub(x, 1.0), add(x, 1.0))))])
+atanh: Row = Row("atanh", np.arctanh, "chlo.atanh", FLOAT,
+    [lambda t, ans, x: div(t, mul(sub(1.0, x), add(x, 1.0)))])
 
 # -- complex ---------------------------------------------------------------------------
 
-# `conj` has no derivative over the complex numbers; as in the ecosystem it is treated as
-# linear over the reals.
-conj = Elementwise(
+# `conj` has no derivative over the complex numbers; as in the ecosystem it is treated
+# as linear over the reals.
+conj: Row = Row(
     "conj", np.conj,
-    lambda ctx, out, x: ctx.emit("stablehlo.complex", [
-        ctx.emit("stablehlo.real", [x], real_aval(out)),
-        ctx.emit("stablehlo.negate", [ctx.emit("stablehlo.imag", [x], real_aval(out))], real_aval(out)),
-    ], out),
-    "c", [lambda t, ans, x: conj(t)], linear=((0,),), transposes=[lambda ct, x: conj(ct)],
+    lambda ctx, out, x: conjugate(ctx, out, x),
+    "c", [lambda t, ans, x: conj(t)],
+    linear=((0,),), transposes=[lambda ct, x: conj(ct)],
 )
-real = Elementwise(
+real: Row = Row(
     "real", np.real, "stablehlo.real", "c", [lambda t, ans, x: real(t)],
     linear=((0,),), transposes=[lambda ct, x: make_complex(ct, mul(ct, 0.0))],
     result="real",
 )
-imag = Elementwise(
+imag: Row = Row(
     "imag", np.imag, "stablehlo.imag", "c", [lambda t, ans, x: imag(t)],
     linear=((0,),), transposes=[lambda ct, x: make_complex(mul(ct, 0.0), neg(ct))],
     result="real",
 )
+
+
+def conjugate(ctx: Any, out: Aval, x: Any) -> Any:
+    """Lower the complex conjugate."""
+    part = real_aval(out)
+    imaginary = ctx.emit("stablehlo.imag", [x], part)
+    negative = ctx.emit("stablehlo.negate", [imaginary], part)
+    return ctx.emit(
+        "stablehlo.complex", [ctx.emit("stablehlo.real", [x], part), negative], out
+    )
 
 
 def real_aval(aval: Aval) -> Aval:
@@ -237,21 +256,23 @@ def real_aval(aval: Aval) -> Aval:
 
 # -- comparison, logic, bits -----------------------------------------------------------
 
-eq = Elementwise("eq", operator.eq, compare("EQ"), "biufc", [None, None], result="bool")
-ne = Elementwise("ne", operator.ne, compare("NE"), "biufc", [None, None], result="bool")
-lt = Elementwise("lt", operator.lt, compare("LT"), ORDERED, [None, None], result="bool")
-le = Elementwise("le", operator.le, compare("LE"), ORDERED, [None, None], result="bool")
-gt = Elementwise("gt", operator.gt, compare("GT"), ORDERED, [None, None], result="bool")
-ge = Elementwise("ge", operator.ge, compare("GE"), ORDERED, [None, None], result="bool")
-and_ = Elementwise("and", np.bitwise_and, "stablehlo.and", BITS, [None, None])
-or_ = Elementwise("or", np.bitwise_or, "stablehlo.or", BITS, [None, None])
-xor = Elementwise("xor", np.bitwise_xor, "stablehlo.xor", BITS, [None, None])
-not_ = Elementwise("not", np.invert, "stablehlo.not", BITS, [None])
-is_finite = Elementwise("is_finite", np.isfinite, "stablehlo.is_finite", "f", [None],
-                        result="bool")
+eq: Row = Row("eq", operator.eq, compare("EQ"), "biufc", [None, None], result="bool")
+ne: Row = Row("ne", operator.ne, compare("NE"), "biufc", [None, None], result="bool")
+lt: Row = Row("lt", operator.lt, compare("LT"), ORDERED, [None, None], result="bool")
+le: Row = Row("le", operator.le, compare("LE"), ORDERED, [None, None], result="bool")
+gt: Row = Row("gt", operator.gt, compare("GT"), ORDERED, [None, None], result="bool")
+ge: Row = Row("ge", operator.ge, compare("GE"), ORDERED, [None, None], result="bool")
+and_: Row = Row("and", np.bitwise_and, "stablehlo.and", BITS, [None, None])
+or_: Row = Row("or", np.bitwise_or, "stablehlo.or", BITS, [None, None])
+xor: Row = Row("xor", np.bitwise_xor, "stablehlo.xor", BITS, [None, None])
+not_: Row = Row("not", np.invert, "stablehlo.not", BITS, [None])
+is_finite: Row = Row("is_finite", np.isfinite, "stablehlo.is_finite", "f", [None],
+    result="bool")
 
 
-def shift(function: Callable[..., Any], over: Callable[[Any], Any]) -> Callable[..., Any]:
+def shift(
+    function: Callable[..., Any], over: Callable[[Any], Any]
+) -> Callable[..., Any]:
     """Shift by NumPy; a distance of the whole width or more gives `over(x)`."""
 
     def apply(x: Any, n: Any) -> Any:
@@ -259,7 +280,8 @@ def shift(function: Callable[..., Any], over: Callable[[Any], Any]) -> Callable[
         bits = 8 * x.dtype.itemsize
         n = np.asarray(n)
         inside = (n >= 0) & (n < bits)
-        return np.where(inside, function(x, np.where(inside, n, 0)), over(x)).astype(x.dtype)
+        shifted = function(x, np.where(inside, n, 0))
+        return np.where(inside, shifted, over(x)).astype(x.dtype)
 
     return apply
 
@@ -270,20 +292,20 @@ def logical_right(x: Any, n: Any) -> Any:
     return (unsigned >> n.astype(unsigned.dtype)).view(x.dtype)
 
 
-shift_left = Elementwise(
+shift_left: Row = Row(
     "shift_left", shift(lambda x, n: x << n, np.zeros_like),
     "stablehlo.shift_left", "iu", [None, None],
 )
-shift_right_logical = Elementwise(
+shift_right_logical: Row = Row(
     "shift_right_logical", shift(logical_right, np.zeros_like),
     "stablehlo.shift_right_logical", "iu", [None, None],
 )
-shift_right_arithmetic = Elementwise(
+shift_right_arithmetic: Row = Row(
     "shift_right_arithmetic",
-    shift(lambda x, n: x >> n, lambda x: np.where(x < 0, -1, 0) if x.dtype.kind == "i" else np.zeros_like(x)),
+    shift(lambda x, n: x >> n, lambda x: -(x < 0).astype("i1")),
     "stablehlo.shift_right_arithmetic", "iu", [None, None],
 )
-population_count = Elementwise(
+population_count: Row = Row(
     "population_count", lambda x: np.bitwise_count(x).astype(x.dtype),
     "stablehlo.popcnt", "iu", [None],
 )
@@ -304,7 +326,7 @@ def leading_zeros(x: Any) -> Any:
     return (count - value.astype(count.dtype)).astype(x.dtype)
 
 
-clz = Elementwise("clz", leading_zeros, "stablehlo.count_leading_zeros", "iu", [None])
+clz: Row = Row("clz", leading_zeros, "stablehlo.count_leading_zeros", "iu", [None])
 
 # -- choice ----------------------------------------------------------------------------
 
@@ -319,26 +341,27 @@ def numpy_select(condition: Any, x: Any, y: Any) -> Any:
     return np.where(condition, x, y)
 
 
-class Select(Elementwise):
+class Select(Row):
     """A choice between two arrays by a boolean one: `select(condition, x, y)`."""
 
     __slots__ = ()
 
     def operand_avals(self, operands: Any) -> list[Aval]:
         condition, *rest = operands
-        first = Elementwise.operand_avals(self, (condition,))
-        return [*first, *Elementwise.operand_avals(self, rest)]
+        first = Row.operand_avals(self, (condition,))
+        return [*first, *Row.operand_avals(self, rest)]
 
     def check_dtypes(self, avals: Any) -> None:
         if avals[0].dtype != dtypes.bool_:
             raise DtypeError(
-                f"select was given a condition of type {avals[0]}, which is not boolean.",
+                f"select was given a condition of type {avals[0]}, not a boolean one.",
                 where=called_at(),
                 mend="Compare first: select(x != 0, ...).",
             )
         if avals[1].dtype != avals[2].dtype:
             raise DtypeError(
-                f"select was given branches of different dtypes: {avals[1]}, {avals[2]}.",
+                f"select was given branches of types {avals[1]} and {avals[2]}, "
+                "whose dtypes differ.",
                 where=called_at(),
                 mend="Convert one of them with astype, or use pullback.numpy.where.",
             )
@@ -353,7 +376,7 @@ class Select(Elementwise):
         return False
 
 
-select = Select(
+select: Row = Select(
     "select", numpy_select, choose, "biufc",
     [None,
      lambda t, ans, c, x, y: select(c, t, zeros_like(t)),
@@ -370,27 +393,28 @@ def zeros_like(x: Value) -> Value:
     return full((), dtypes.kind_of(x.dtype)(0), x.dtype)
 
 
-clamp = Elementwise(
+clamp: Row = Row(
     "clamp", lambda low, x, high: np.minimum(np.maximum(x, low), high),
     lambda ctx, out, low, x, high: ctx.emit("stablehlo.clamp", [low, x, high], out),
     ORDERED,
     [lambda t, ans, low, x, high: select(gt(low, x), t, zeros_like(t)),
-     lambda t, ans, low, x, high: select(and_(gt(x, low), lt(x, high)), t, zeros_like(t)),
+     lambda t, ans, low, x, high: select(
+         and_(gt(x, low), lt(x, high)), t, zeros_like(t)),
      lambda t, ans, low, x, high: select(lt(high, x), t, zeros_like(t))],
 )
 
 
-class MakeComplex(Elementwise):
+class MakeComplex(Row):
     """The complex number with given real and imaginary parts."""
 
     __slots__ = ()
 
     def abstract(self, *avals: Aval) -> Aval:
-        x = Elementwise.abstract(self, *avals)
+        x = Row.abstract(self, *avals)
         return Aval(x.shape, dtypes.complex_dtype(x.dtype), x.weak)
 
 
-make_complex = MakeComplex(
+make_complex: Row = MakeComplex(
     "complex", lambda x, y: (x + y * 1j).astype(dtypes.complex_dtype(x.dtype))
     if np.all(np.isfinite(y)) else _complex_exactly(x, y),
     "stablehlo.complex", "f",
@@ -408,6 +432,7 @@ def _complex_exactly(x: Any, y: Any) -> Any:
     out.real, out.imag = x, y
     return out
 
+# fmt: on
 # -- operations with a static parameter ------------------------------------------------
 
 
@@ -421,7 +446,14 @@ class IntegerPow(Primitive):
         return x
 
     def eager(self, x: Any) -> Any:
-        return repeated_squaring(x, self.exponent, operator.mul, lambda: x.dtype.type(1) + 0 * x, lambda y: truncated_division(x.dtype.type(1) + 0 * y, y))
+        one = x.dtype.type(1)
+        return repeated_squaring(
+            x,
+            self.exponent,
+            operator.mul,
+            lambda: one + 0 * x,
+            lambda y: truncated_division(one + 0 * y, y),
+        )
 
     def lower(self, ctx: Any, x: Any) -> Any:
         def times(a: Any, b: Any) -> Any:
@@ -490,7 +522,7 @@ class ConvertElementType(Primitive):
         return Aval(x.shape, self.new_dtype, self.weak)
 
     def eager(self, x: Any) -> Any:
-        if x.dtype.kind == "c" and self.new_dtype.kind != "c" and self.new_dtype != dtypes.bool_:
+        if x.dtype.kind == "c" and self.new_dtype.kind not in "cb":
             x = x.real
         return x.astype(self.new_dtype)
 

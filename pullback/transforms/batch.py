@@ -144,10 +144,10 @@ def batch_jaxpr(
     def batched(*values: Value) -> list[Value]:
         outs, found = batch_flat(lambda *xs: evaluate(jaxpr, xs), size, values, dims)
         wanted = force or [False] * len(outs)
-        out_dims[:] = [None if d is None and not w else 0 for d, w in zip(found, wanted)]
-        return [
-            to_front(y, d, size, w) for y, d, w in zip(outs, found, wanted)
+        out_dims[:] = [
+            None if d is None and not w else 0 for d, w in zip(found, wanted)
         ]
+        return [to_front(y, d, size, w) for y, d, w in zip(outs, found, wanted)]
 
     closed = stage_flat(batched, avals, jaxpr.name)
     assert not closed.consts, "a jaxpr holds no constants"

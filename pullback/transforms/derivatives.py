@@ -182,7 +182,9 @@ def input_error(
     elif holomorphic:
         mend = "With holomorphic=True give complex arguments, or drop it."
     else:
-        mend = "Convert it to a float (x.astype(float), 2. for 2), choose other argnums, "
+        mend = (
+            "Convert it to a float (x.astype(float), 2. for 2), choose other argnums, "
+        )
         mend += "or use allow_int=True for float0 gradients."
     return GradError(
         f"grad of {name_of(f)} was asked for the derivative with respect to {path}, "

@@ -148,5 +148,3 @@ def jvp_jaxpr(
     assert not closed.consts, "a jaxpr holds no constants"
     result = jaxpr.cache[key] = closed.jaxpr, out_nonzero
     return result
-
-

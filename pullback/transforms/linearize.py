@@ -85,9 +85,7 @@ class LinearTrace(Trace):
 
     def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
         """Record an operation on tangents, or pass it to the parent."""
-        unknown = tuple(
-            [type(x) is LinearTracer and x.trace is self for x in operands]
-        )
+        unknown = tuple([type(x) is LinearTracer and x.trace is self for x in operands])
         if True not in unknown:
             return self.parent.apply(primitive, operands)
         group = linear_group(primitive, unknown)
@@ -272,7 +270,7 @@ class LinearProgram:
         self.outputs = tuple(outputs)
 
     def __call__(self, *tangents: Any) -> list[Any]:
-        """Apply the linear function under the current trace; zeros may go in and out."""
+        """Apply the linear function under the current trace; zeros go in and out."""
         env: dict[Any, Any] = dict(zip(self.inputs, tangents, strict=True))
         apply = current_trace().apply
 
@@ -280,7 +278,9 @@ class LinearProgram:
             if type(x) is not LinearTracer:
                 return x
             value = env.get(x)
-            return instantiate(Zero(x.aval)) if value is None or is_zero(value) else value
+            return (
+                instantiate(Zero(x.aval)) if value is None or is_zero(value) else value
+            )
 
         for primitive, operands, results in self.steps:
             out = apply(primitive, tuple([read(x) for x in operands]))
@@ -356,9 +356,7 @@ def linearize_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool]) -> Linearized:
     trace = StageTrace(jaxpr.name)
     inputs = [trace.input(a) for a in jaxpr.in_avals]
     with using(trace):
-        outs, program = linearize_flat(
-            lambda *xs: evaluate(jaxpr, xs), inputs, nonzero
-        )
+        outs, program = linearize_flat(lambda *xs: evaluate(jaxpr, xs), inputs, nonzero)
     out_nonzero = [not is_zero(t) for t in program.outputs]
     linear, residuals = linear_jaxpr(program, jaxpr.name)
     where = {id(x): i for i, x in enumerate(inputs)}
@@ -422,5 +420,3 @@ def needed_steps(steps: Sequence[Step], outputs: Sequence[Any]) -> list[Step]:
             live.update(x for x in operands if type(x) is LinearTracer)
             kept.append(step)
     return kept[::-1]
-
-

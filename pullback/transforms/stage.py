@@ -34,9 +34,7 @@ class StageTracer(Tracer):
         known = self.trace.made
         if self.eqn is None:
             return []
-        return [
-            known[v] if isinstance(v, Var) else v.value for v in self.eqn.inputs
-        ]
+        return [known[v] if isinstance(v, Var) else v.value for v in self.eqn.inputs]
 
     def describe(self) -> str:
         """Say which arguments of the staged function the value came from."""
@@ -121,9 +119,7 @@ class StageTrace(Trace):
         for eqn in reversed(self.eqns):
             if not needed.isdisjoint(eqn.outputs):
                 needed.update(v for v in eqn.inputs if isinstance(v, Var))
-        return [
-            name for v, name in zip(self.inputs, self.input_names) if v in needed
-        ]
+        return [name for v, name in zip(self.inputs, self.input_names) if v in needed]
 
 
 def stage_flat(
@@ -218,7 +214,7 @@ def make_jaxpr(
 
 
 def eval_shape(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Give the output of `f` with a `ShapeDtypeStruct` for each array; computes none."""
+    """Give the output of `f` with a `ShapeDtypeStruct` for each array, uncomputed."""
     check_callable(f, "eval_shape")
     closed, treedef = stage(f, args, kwargs)
     return treedef.unflatten(

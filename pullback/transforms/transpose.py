@@ -90,7 +90,10 @@ def transpose_jaxpr(
     nonzero: list[bool] = []
 
     def transposed(*values: Value) -> list[Value]:
-        known, given = iter(values[: len(known_avals)]), iter(values[len(known_avals) :])
+        known, given = (
+            iter(values[: len(known_avals)]),
+            iter(values[len(known_avals) :]),
+        )
         program = record(
             lambda *xs: evaluate(jaxpr, xs),
             [None if u else next(known) for u in unknown],

@@ -11,7 +11,7 @@ from pullback.core.aval import Aval
 from pullback.core.calling import as_value, check_callable, is_arraylike
 from pullback.core.closure import Closure
 from pullback.core.origin import called_at, name_of
-from pullback.core.trace import Value, aval_of
+from pullback.core.trace import Tracer, Value, aval_of
 from pullback.core.zero import Zero
 from pullback.errors import GradError, TreeError
 from pullback.primitives.structural import instantiate
@@ -32,12 +32,19 @@ def flatten_arguments(
     args = tuple(args)
     leaves, in_tree = tree.flatten(args)
     if any(callable(x) and not is_arraylike(x) for x in leaves):
-        args = tuple(tree.map(close_callable, args))
+        closed: Any = tree.map(close_callable, args)  # type: ignore[arg-type]
+        args = closed
         leaves, in_tree = tree.flatten(args)
     values = [
-        x if type(x) is Array else as_value(x, f"{who} of {name_of(f)}") for x in leaves
+        x if type(x) is Array or isinstance(x, Tracer) else argument_value(x, f, who)
+        for x in leaves
     ]
     return values, in_tree, args
+
+
+def argument_value(x: Any, f: Callable[..., Any], who: str) -> Value:
+    """Make a value of an argument's leaf."""
+    return as_value(x, f"{who} of {name_of(f)}")
 
 
 def close_callable(x: Any) -> Any:
@@ -75,7 +82,9 @@ class Flat:
             aux_leaves, aux_tree = tree.flatten(self.aux)
             self.aux = aux_tree, len(leaves)
             leaves = [*leaves, *aux_leaves]
-        return [as_value(y, f"{self.who}: the output of {name_of(self.f)}") for y in leaves]
+        return [
+            as_value(y, f"{self.who}: the output of {name_of(self.f)}") for y in leaves
+        ]
 
     def _set_aside(self, out: Any) -> Any:
         if not isinstance(out, (tuple, list)) or len(out) != 2:
@@ -188,7 +197,9 @@ def widen(program: LinearProgram, found: list[Any]) -> list[Any]:
     if not isinstance(program, Spread):
         return found
     rest = iter(found)
-    return [next(rest) if n else Zero(a) for a, n in zip(program.avals, program.nonzero)]
+    return [
+        next(rest) if n else Zero(a) for a, n in zip(program.avals, program.nonzero)
+    ]
 
 
 def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
@@ -241,7 +252,15 @@ class Pullback:
     Calling it walks the recorded program backwards; it can be called many times.
     """
 
-    __slots__ = ("__weakref__", "args_tree", "avals", "flat", "name", "paths", "program")
+    __slots__ = (
+        "__weakref__",
+        "args_tree",
+        "avals",
+        "flat",
+        "name",
+        "paths",
+        "program",
+    )
 
     def __init__(
         self, name: str, flat: Flat, outs: Sequence[Value], program: LinearProgram
@@ -279,8 +298,8 @@ class Pullback:
         raise TreeError(
             f"the pullback of {self.name}: cotangent{path} is {what}.",
             where=called_at(),
-            mend="Give a cotangent with the structure, shapes and dtypes of the output; "
-            "None stands for zero.",
+            mend="Give a cotangent with the structure, shapes and dtypes of the "
+            "output; None stands for zero.",
         )
 
     def __repr__(self) -> str:
@@ -320,5 +339,3 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
 def seed_of(aval: Aval) -> Value:
     """Give the cotangent 1 of a scalar output."""
     return from_host(aval.dtype.type(1), aval.weak)
-
-

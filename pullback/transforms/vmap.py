@@ -66,9 +66,7 @@ def vmap(
 
         outs, out_dims = batch_flat(flat, size, values, dims, axis_name)
         wanted = output_dims(f, out_axes, out_trees[0])
-        results = [
-            place(f, y, d, w, size) for y, d, w in zip(outs, out_dims, wanted)
-        ]
+        results = [place(f, y, d, w, size) for y, d, w in zip(outs, out_dims, wanted)]
         return out_trees[0].unflatten(results)
 
     return vmapped
@@ -174,7 +172,8 @@ def batch_size(
             mend="Give arrays of one length along their mapped axes, or in_axes=None "
             "for those that are not mapped.",
         )
-    return next(iter(sizes.values()))
+    size: int = next(iter(sizes.values()))
+    return size
 
 
 def output_dims(
@@ -189,9 +188,7 @@ def output_dims(
     return spread_axes(f, "out_axes", out_axes, like)
 
 
-def place(
-    f: Callable[..., Any], y: Value, dim: Dim, wanted: Dim, size: int
-) -> Value:
+def place(f: Callable[..., Any], y: Value, dim: Dim, wanted: Dim, size: int) -> Value:
     """Move the batch axis of an output to where it is wanted."""
     if wanted is None:
         if dim is None:

@@ -83,8 +83,12 @@ class Flat:
             self.aux = aux_tree, len(leaves)
             leaves = [*leaves, *aux_leaves]
         return [
-            as_value(y, f"{self.who}: the output of {name_of(self.f)}") for y in leaves
+            y if type(y) is Array or isinstance(y, Tracer) else self._output(y)
+            for y in leaves
         ]
+
+    def _output(self, y: Any) -> Value:
+        return as_value(y, f"{self.who}: the output of {name_of(self.f)}")
 
     def _set_aside(self, out: Any) -> Any:
         if not isinstance(out, (tuple, list)) or len(out) != 2:

@@ -1,0 +1,1 @@
+"""Solvers whose derivatives follow from what they solve, not from how they do it."""

@@ -245,6 +245,8 @@ def canonical_precision(precision: Any) -> tuple[str, str]:
     Raises:
         ArgumentError: there is no such precision.
     """
+    if precision is None:
+        return "DEFAULT", "DEFAULT"
     pair = precision if isinstance(precision, (tuple, list)) else (precision,) * 2
     names = [str(getattr(p, "name", p) or "default").upper() for p in pair]
     if len(names) != 2 or not {"DEFAULT", "HIGH", "HIGHEST"}.issuperset(names):

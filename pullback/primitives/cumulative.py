@@ -16,6 +16,7 @@ from pullback.primitives import table
 from pullback.primitives.creation import broadcasted_iota
 from pullback.primitives.indexing import PROMISE, take_along_axis
 from pullback.primitives.recipes import Linear, lower_as
+from pullback.primitives.reduction import highest, lowest
 from pullback.primitives.shaping import (
     concatenate,
     pad,
@@ -35,6 +36,7 @@ from pullback.primitives.table import (
     stop_gradient,
     sub,
 )
+from pullback.primitives.windows import emit_reduce_window, window_operation
 
 Combine = Callable[[Sequence[Value], Sequence[Value]], list[Value]]
 
@@ -103,6 +105,7 @@ class Cumulative(Primitive):
 
     ufunc: ClassVar[np.ufunc]
     combine: ClassVar[Callable[[Value, Value], Value]]
+    hlo: ClassVar[str | None] = None
 
     def abstract(self, x: Aval) -> Aval:
         return x
@@ -114,7 +117,21 @@ class Cumulative(Primitive):
         return np.flip(out, self.axis) if self.backwards else out
 
     def lower(self, ctx: Any, x: Any) -> Any:
-        return lower_as(ctx, self.scan, x)
+        n = x.aval.shape[self.axis]
+        if self.hlo is None or ctx.platform != "cpu" or n < 2:
+            return lower_as(ctx, self.scan, x)
+        # The compiler makes a tree of windows of this, in a fifth of the time that it
+        # takes for our scan, and as fast to run.
+        window = [n if i == self.axis else 1 for i in range(x.aval.ndim)]
+        edge = (0, n - 1) if self.backwards else (n - 1, 0)
+        padding = tuple(edge if i == self.axis else (0, 0) for i in range(x.aval.ndim))
+        every = window_operation("sum", window, [1] * x.aval.ndim, padding)
+        initial = self.initial(x.aval.dtype)
+        return emit_reduce_window(ctx, every, x, self.hlo, initial)
+
+    def initial(self, dtype: dtypes.Dtype) -> Any:
+        """Give the value that changes nothing."""
+        raise NotImplementedError
 
     def scan(self, x: Value) -> Value:
         """Compute it with other operations."""
@@ -142,6 +159,10 @@ class CumSum(Linear, Cumulative):
     name = "cumsum"
     ufunc = np.add
     combine = add
+    hlo = "stablehlo.add"
+
+    def initial(self, dtype: dtypes.Dtype) -> Any:
+        return 0
 
     def transpose(self, ct: Any, x: Any) -> Any:
         return (CumSum(self.axis, not self.backwards)(ct),)
@@ -171,6 +192,10 @@ class CumProd(Dual):
     name = "cumprod"
     ufunc = np.multiply
     combine = mul
+    hlo = "stablehlo.multiply"
+
+    def initial(self, dtype: dtypes.Dtype) -> Any:
+        return 1
 
     # By the product rule, so that zeros among the factors are nothing special.
     def combine_pairs(self, a: Sequence[Value], b: Sequence[Value]) -> list[Value]:
@@ -244,6 +269,10 @@ class CumMax(RunningExtremum):
     name = "cummax"
     ufunc = np.maximum
     combine = table.max
+    hlo = "stablehlo.maximum"
+
+    def initial(self, dtype: dtypes.Dtype) -> Any:
+        return lowest(dtype)
 
 
 @frozen
@@ -253,6 +282,10 @@ class CumMin(RunningExtremum):
     name = "cummin"
     ufunc = np.minimum
     combine = table.min
+    hlo = "stablehlo.minimum"
+
+    def initial(self, dtype: dtypes.Dtype) -> Any:
+        return highest(dtype)
 
 
 def cumsum(x: Value, axis: int, backwards: bool = False) -> Value:

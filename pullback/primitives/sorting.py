@@ -13,11 +13,22 @@ from pullback.core.primitive import Primitive
 from pullback.core.trace import Value
 from pullback.core.zero import Zero, is_zero
 from pullback.dtypes import Dtype
-from pullback.primitives.creation import broadcasted_iota
+from pullback.primitives.creation import BitcastConvertType, Iota, broadcasted_iota
 from pullback.primitives.indexing import PROMISE, take_along_axis
-from pullback.primitives.recipes import batch_to_front, shape_error
+from pullback.primitives.recipes import batch_to_front, lower_as, shape_error
 from pullback.primitives.structural import frozen
-from pullback.primitives.table import compare
+from pullback.primitives.table import (
+    compare,
+    convert,
+    eq,
+    ge,
+    ne,
+    not_,
+    or_,
+    select,
+    shift_left,
+    xor,
+)
 
 
 @frozen
@@ -53,6 +64,11 @@ class Sort(Primitive):
         return [np.take_along_axis(x, order, self.axis) for x in arrays]
 
     def lower(self, ctx: Any, *operands: Any) -> list[Any]:
+        key, n = operands[0].aval, operands[0].aval.shape[self.axis]
+        small = key.dtype.itemsize <= 4 and n < 2**31
+        if ctx.platform == "cpu" and self.keys == 1 and small:
+            out: list[Any] = lower_as(ctx, self.packed, *operands)
+            return out
         scalars = [Aval((), x.aval.dtype) for x in operands for _ in range(2)]
         region = ctx.region(scalars, lambda *pairs: [self.before(ctx, pairs)])
         outs = [Aval(x.aval.shape, x.aval.dtype) for x in operands]
@@ -63,6 +79,19 @@ class Sort(Primitive):
             "stablehlo.sort", operands, outs, attributes, [region]
         )
         return found
+
+    def packed(self, *arrays: Value) -> list[Value]:
+        """Sort keys joined with their places to 64-bit integers, then pick.
+
+        The compiler sorts plain integers four times faster on the host than anything
+        that needs a comparison of its own, or carries something along.
+        """
+        axis, wide = self.axis, dtypes.uint64
+        places = Iota(wide, arrays[0].shape, axis)()
+        keys = shift_left(convert(ordered_bits(arrays[0]), wide), 32)
+        (joined,) = PlainSort(axis)(or_(keys, places))
+        order = convert(convert(joined, dtypes.uint32), dtypes.int32)
+        return [take_along_axis(x, order, axis, PROMISE) for x in arrays]
 
     def before(self, ctx: Any, pairs: Sequence[Any]) -> Any:
         """Emit whether one tuple of elements comes before another."""
@@ -99,6 +128,43 @@ class Sort(Primitive):
     def batch(self, size: int, operands: Any, dims: Any) -> Any:
         arrays = batch_to_front(size, operands, dims)
         return Sort(self.axis + 1, self.keys, self.stable)(*arrays), [0] * len(arrays)
+
+
+@frozen
+class PlainSort(Primitive):
+    """Integers sorted by the compiler's own comparison; for lowerings only."""
+
+    axis: int
+
+    multiple = True
+
+    def lower(self, ctx: Any, x: Any) -> list[Any]:
+        scalar = Aval((), x.aval.dtype)
+        bit = Aval((), dtypes.bool_)
+        region = ctx.region(
+            [scalar, scalar], lambda a, b: [compare("LT")(ctx, bit, a, b)]
+        )
+        attributes = f"dimension = {self.axis} : i64, is_stable = false"
+        out: list[Any] = ctx.emit_many(
+            "stablehlo.sort", [x], [x.aval], attributes, [region]
+        )
+        return out
+
+
+def ordered_bits(x: Value) -> Value:
+    """Give unsigned 32-bit integers in the order of `x`: -0 is 0, nan comes last."""
+    dtype = x.dtype
+    top = 0x80000000
+    if dtype == dtypes.bool_ or dtype.kind == "u":
+        return convert(x, dtypes.uint32)
+    if dtypes.is_integer(dtype):
+        bits = BitcastConvertType(dtypes.uint32)(convert(x, dtypes.int32))
+        return xor(bits, top)
+    x = convert(x, dtypes.float32)
+    x = select(ne(x, x), float("nan"), select(eq(x, 0.0), 0.0, x))
+    bits = BitcastConvertType(dtypes.uint32)(x)
+    # Negative numbers have the opposite order: all their bits are turned over.
+    return select(ge(bits, top), not_(bits), or_(bits, top))
 
 
 def sort_keys(ctx: Any, x: Any) -> list[Any]:
@@ -164,8 +230,29 @@ def negative_zeros(x: Any) -> bool:
 def sort_order(keys: Sequence[Any], axis: int, stable: bool) -> Any:
     """Give the order that sorts by the first key, then by the next, and so on."""
     if len(keys) == 1:
-        return np.argsort(comparable(keys[0]), axis, kind="stable" if stable else None)
+        key = comparable(keys[0])
+        if stable and key.size > 1000 and key.dtype in (np.float32, np.int32):
+            return packed_order(key, axis)
+        return np.argsort(key, axis, kind="stable" if stable else None)
     return np.lexsort([comparable(k) for k in reversed(keys)], axis)
+
+
+def packed_order(x: Any, axis: int) -> Any:
+    """Give the stable order by sorting keys and places as one integer, 5 times faster.
+
+    NumPy sorts integers with vector instructions, but is slow where it keeps an order.
+    """
+    bits = x.view(np.int32)
+    if x.dtype == np.float32:
+        bits = np.where(x == 0, np.float32(0), x).view(np.int32)
+        # Negative numbers have the opposite order: all bits but the sign turned over.
+        bits = np.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
+        bits = np.where(np.isnan(x), np.int32(0x7FFFFFFF), bits)
+    along = [1] * x.ndim
+    along[axis] = x.shape[axis]
+    places = np.arange(x.shape[axis], dtype=np.int64).reshape(along)
+    joined = np.sort((bits.astype(np.int64) << 32) | places, axis)
+    return joined & 0xFFFFFFFF
 
 
 def sort(
@@ -221,6 +308,10 @@ class TopK(Primitive):
 
     def eager(self, x: Any) -> list[Any]:
         n = x.shape[-1]
+        if 0 < 8 * self.k < n:
+            places = few_greatest(comparable(x), self.k)
+            if places is not None:
+                return [np.take_along_axis(x, places, -1), places.astype(np.int32)]
         # Ascending and stable on the reversed array, read backwards: descending, and
         # the first of equal elements first.
         turned = comparable(x)[..., ::-1]
@@ -251,6 +342,22 @@ class TopK(Primitive):
     def batch(self, size: int, operands: Any, dims: Any) -> Any:
         (x,) = batch_to_front(size, operands, dims)
         return self(x), [0, 0]
+
+
+def few_greatest(x: Any, k: int) -> Any:
+    """Give the places of the `k` greatest without sorting all; None with nan or -0."""
+    if not x.size or (x.dtype.kind == "f" and np.isnan(x).any()) or negative_zeros(x):
+        return None
+    n = x.shape[-1]
+    least = np.partition(x, n - k, -1)[..., n - k :].min(-1, keepdims=True)
+    above, ties = x > least, x == least
+    # Of the elements equal to the least that counts, the first ones.
+    room = k - np.count_nonzero(above, -1, keepdims=True)
+    chosen = above | (ties & (np.cumsum(ties, -1) <= room))
+    places = np.nonzero(chosen)[-1].reshape((*x.shape[:-1], k))
+    values = np.take_along_axis(x, places, -1)
+    order = k - 1 - np.argsort(values[..., ::-1], -1, kind="stable")[..., ::-1]
+    return np.take_along_axis(places, order, -1)
 
 
 def top_k(x: Value, k: int) -> list[Value]:

@@ -95,27 +95,8 @@ class ReduceWindow(Primitive):
         return self.ufunc.reduce(view, axis=axes, dtype=x.dtype)
 
     def lower(self, ctx: Any, x: Any) -> Any:
-        rank = len(self.window)
-        attributes = (
-            f"window_dimensions = {ctx.ints(self.window)}, "
-            f"window_strides = {ctx.ints(self.strides)}, "
-            f"base_dilations = {ctx.ints(self.base_dilation)}, "
-            f"window_dilations = {ctx.ints(self.window_dilation)}, "
-            f"padding = dense<{[list(p) for p in self.padding] if rank else ''}> : "
-            f"tensor<{rank}x2xi64>"
-        )
-        scalar = Aval((), x.aval.dtype)
-        start = ctx.constant(self.initial(x.aval.dtype), scalar)
-        region = ctx.region(
-            [scalar, scalar], lambda a, b: [ctx.emit(self.hlo, [a, b], scalar)]
-        )
-        return ctx.emit_many(
-            "stablehlo.reduce_window",
-            [x, start],
-            [self.abstract(x.aval)],
-            attributes,
-            [region],
-        )[0]
+        initial = self.initial(x.aval.dtype)
+        return emit_reduce_window(ctx, self, x, self.hlo, initial)
 
     def batch(self, size: int, operands: Any, dims: Any) -> Any:
         (x,), (d,) = operands, dims
@@ -131,6 +112,36 @@ class ReduceWindow(Primitive):
             insert(self.window_dilation, 1),
         )
         return mapped(x), d
+
+
+def emit_reduce_window(
+    ctx: Any, like: ReduceWindow, x: Any, hlo: str, initial: Any
+) -> Any:
+    """Emit a reduction of windows by any binary operation.
+
+    Args:
+        ctx: the emitter.
+        like: a reduction with the same windows.
+        x: the operand.
+        hlo: the binary operation.
+        initial: the value that changes nothing.
+    """
+    rank = len(like.window)
+    attributes = (
+        f"window_dimensions = {ctx.ints(like.window)}, "
+        f"window_strides = {ctx.ints(like.strides)}, "
+        f"base_dilations = {ctx.ints(like.base_dilation)}, "
+        f"window_dilations = {ctx.ints(like.window_dilation)}, "
+        f"padding = dense<{[list(p) for p in like.padding] if rank else ''}> : "
+        f"tensor<{rank}x2xi64>"
+    )
+    scalar = Aval((), x.aval.dtype)
+    start = ctx.constant(initial, scalar)
+    region = ctx.region([scalar, scalar], lambda a, b: [ctx.emit(hlo, [a, b], scalar)])
+    outs = [like.abstract(x.aval)]
+    return ctx.emit_many(
+        "stablehlo.reduce_window", [x, start], outs, attributes, [region]
+    )[0]
 
 
 @frozen

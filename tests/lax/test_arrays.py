@@ -70,7 +70,8 @@ def test_joins_and_cuts():
     same(lax.slice(X, (0, 1, 0), (2, 3, 4), (1, 1, 2)), X[:, 1:3, ::2])
     same(lax.index_in_dim(X, -1, 1, keepdims=False), X[:, -1])
     same(lax.split(X, (1, 3), -1)[1], X[..., 1:])
-    same(lax.pad(X[0], 0.0, ((1, 0, 0), (0, 0, 1)))[0], np.zeros(7, np.float32))
+    padded = lax.pad(X[0], 0.0, ((1, 0, 0), (0, 0, 1)))
+    np.testing.assert_array_equal(np.asarray(padded)[0], np.zeros(7))
     with pytest.raises(ShapeError, match="no arrays"):
         lax.concatenate([], 0)
 

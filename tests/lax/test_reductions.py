@@ -19,7 +19,7 @@ def test_reductions_take_negative_axes():
     close(lax.reduce_max(X, (0, 1)), X.max())
     close(lax.reduce_and(X > 0, (0,)), (X > 0).all(0))
     close(lax.argmin(X, -1, np.int32), X.argmin(-1))
-    close(lax.reduce_precision(np.float32([1.1]), 8, 7), [1.1015625])
+    close(lax.reduce_precision(np.array([1.1], np.float32), 8, 7), [1.1015625])
 
 
 def test_reduce_takes_any_associative_function():

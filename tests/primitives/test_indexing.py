@@ -1,5 +1,7 @@
 """Gather and scatter: values against NumPy, places outside, and every rule."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -167,7 +169,7 @@ def brute_scatter(kind, x, indices, updates, numbers, sizes):
     places = np.arange(x.size).reshape(x.shape)
     flat = brute_gather(places, indices, GatherDimensionNumbers(*numbers), sizes)
     out = x.copy().ravel()
-    combine = {
+    combine: Any = {
         "set": lambda a, b: b,
         "add": lambda a, b: a + b,
         "mul": lambda a, b: a * b,

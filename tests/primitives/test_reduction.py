@@ -1,5 +1,7 @@
 """Reductions: values, ties, zeros, places, and every rule."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from tests.rule_checks import check_dtypes_of, check_rules_of
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((2, 3, 4))
 
-REDUCTIONS = {
+REDUCTIONS: dict[str, Any] = {
     "sum": (reduction.reduce_sum, np.sum),
     "max": (reduction.reduce_max, np.max),
     "min": (reduction.reduce_min, np.min),

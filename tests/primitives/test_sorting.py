@@ -77,6 +77,20 @@ def test_sort_keeps_every_dtype_and_knows_nan_in_narrow_ones():
     np.testing.assert_array_equal(np.asarray(found).astype(np.float32), wanted)
 
 
+@pytest.mark.parametrize(
+    "dtype", ["bool", "int8", "uint16", "int32", "uint32", "int64", "float16"]
+)
+def test_every_dtype_sorts_stably(dtype):
+    x = RNG.integers(0, 5, (4, 30)) - (0 if dtype[0] in "bu" else 2)
+    check_rules_of(
+        lambda x: sorting.argsort(x, 1),
+        x.astype(dtype),
+        reference=lambda x: np.argsort(x, 1, kind="stable"),
+        order=0,
+        batched=False,
+    )
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 def test_argsort_agrees_with_numpy(axis):
     for x in (X, np.round(X), X > 0):
@@ -97,6 +111,27 @@ def test_top_k_gives_the_greatest_and_their_places(k):
     check_rules_of(
         lambda x: sorting.top_k(x, k), np.round(X) + 0.0, reference=reference, order=0
     )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_long_arrays_sort_stably(axis, dtype):
+    x = RNG.integers(-3, 4, (40, 60)).astype(dtype)
+    if dtype == "float32":
+        x[x == 1] = -0.0
+        x[x == 2] = np.nan
+        x[0, :3] = np.inf, -np.inf, -np.nan
+    found = sorting.argsort(from_host(x), axis)
+    np.testing.assert_array_equal(np.asarray(found), np.argsort(x, axis, kind="stable"))
+
+
+@pytest.mark.parametrize("k", [0, 1, 4])
+def test_top_k_of_long_rows_takes_the_first_of_ties(k):
+    x = RNG.integers(0, 6, (3, 50)).astype(np.float32)
+    place = np.argsort(-x, 1, kind="stable")[:, :k]
+    values, places = sorting.top_k(from_host(x), k)
+    np.testing.assert_array_equal(np.asarray(places), place)
+    np.testing.assert_array_equal(np.asarray(values), np.take_along_axis(x, place, 1))
 
 
 def test_top_k_takes_nan_for_the_greatest():

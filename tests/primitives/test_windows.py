@@ -1,6 +1,7 @@
 """Moving windows: by the definition, and every rule."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,11 @@ from tests.rule_checks import check_dtypes_of, check_rules_of
 
 RNG = np.random.default_rng(8)
 X = RNG.standard_normal((5, 6))
-REDUCERS = {"sum": (np.sum, 0.0), "max": (np.max, -np.inf), "min": (np.min, np.inf)}
+REDUCERS: dict[str, Any] = {
+    "sum": (np.sum, 0.0),
+    "max": (np.max, -np.inf),
+    "min": (np.min, np.inf),
+}
 
 #: window, strides, padding, base dilation, window dilation.
 CASES = {

@@ -1,0 +1,110 @@
+"""Dtypes of results: the documented lattice, weak types, both widths."""
+
+import operator
+
+import numpy as np
+import pytest
+
+import pullback.numpy as jnp
+from pullback.config import config
+from pullback.core.array import Array
+from pullback.errors import DtypeError, NotAnArrayError
+from pullback.numpy.promotion import promote
+from pullback.transforms.stage import make_jaxpr
+
+# The table of "Type promotion semantics" in the ecosystem's documentation: rows and
+# columns in this order, then Python's bool, int, float and complex.
+ORDER = "b1 u1 u2 u4 i1 i2 i4 bf f2 f4 c8".split()
+TABLE = """
+b1 u1 u2 u4 i1 i2 i4 bf f2 f4 c8 b1 i4 f4 c8
+u1 u1 u2 u4 i2 i2 i4 bf f2 f4 c8 u1 u1 f4 c8
+u2 u2 u2 u4 i4 i4 i4 bf f2 f4 c8 u2 u2 f4 c8
+u4 u4 u4 u4 i4 i4 i4 bf f2 f4 c8 u4 u4 f4 c8
+i1 i2 i4 i4 i1 i2 i4 bf f2 f4 c8 i1 i1 f4 c8
+i2 i2 i4 i4 i2 i2 i4 bf f2 f4 c8 i2 i2 f4 c8
+i4 i4 i4 i4 i4 i4 i4 bf f2 f4 c8 i4 i4 f4 c8
+bf bf bf bf bf bf bf bf f4 f4 c8 bf bf bf c8
+f2 f2 f2 f2 f2 f2 f2 f4 f2 f4 c8 f2 f2 f2 c8
+f4 f4 f4 f4 f4 f4 f4 f4 f4 f4 c8 f4 f4 f4 c8
+c8 c8 c8 c8 c8 c8 c8 c8 c8 c8 c8 c8 c8 c8 c8
+""".split()
+SCALARS = (True, 2, 2.0, 2j)
+
+
+def named(name):
+    """Gives a dtype by its short name."""
+    return jnp.bfloat16.dtype if name == "bf" else np.dtype(name)
+
+
+def rows():
+    """Gives (left dtype, right dtype or scalar, dtype of the sum)."""
+    width = len(ORDER) + len(SCALARS)
+    for i, left in enumerate(ORDER):
+        for j, right in enumerate((*ORDER, *SCALARS)):
+            yield left, right, TABLE[i * width + j]
+
+
+@pytest.mark.parametrize(("left", "right", "result"), list(rows()))
+def test_sums_have_the_dtype_of_the_documented_table(left, right, result):
+    x = jnp.ones(2, named(left))
+    y = jnp.ones(2, named(right)) if isinstance(right, str) else right
+    assert (x + y).dtype == named(result)
+    assert (y + x).dtype == named(result)
+    assert make_jaxpr(operator.add)(x, y).out_avals[0].dtype == named(result)
+
+
+@pytest.mark.parametrize(("left", "right", "result"), list(rows()))
+def test_quotients_have_the_dtype_of_sums_but_floats_for_integers(left, right, result):
+    x = jnp.ones(2, named(left))
+    y = jnp.ones(2, named(right)) if isinstance(right, str) else right
+    wanted = named("f4") if named(result).kind in "biu" else named(result)
+    assert (x / y).dtype == wanted
+    assert (y / x).dtype == wanted
+
+
+def test_python_numbers_are_weak_and_arrays_are_not():
+    assert jnp.asarray(2.0).weak_type
+    assert (jnp.asarray(2.0) * 3).weak_type
+    assert not (jnp.asarray(2.0) * jnp.ones(2)).weak_type
+    assert not jnp.ones(2).weak_type
+    assert (jnp.arange(3) + 1.5).weak_type
+    assert not jnp.asarray(True).weak_type
+
+
+def test_a_weak_float_makes_default_floats_of_integers():
+    assert (jnp.arange(3, dtype=jnp.int8) * jnp.asarray(0.5)).dtype == jnp.float32
+    with config.context(enable_x64=True):
+        assert (jnp.arange(3, dtype=jnp.int8) * 0.5).dtype == jnp.float64
+
+
+def test_functions_of_floats_take_integers():
+    assert jnp.sin(jnp.arange(3)).dtype == jnp.float32
+    assert jnp.sin(3).weak_type
+    assert jnp.sin(jnp.ones(2, jnp.bfloat16)).dtype == jnp.bfloat16
+    with config.context(enable_x64=True):
+        assert jnp.sin(jnp.arange(3, dtype=jnp.int32)).dtype == jnp.float64
+
+
+def test_numpy_arrays_are_narrowed():
+    assert (jnp.ones(2) + np.ones(2)).dtype == jnp.float32
+    assert (np.ones(2) + jnp.ones(2)).dtype == jnp.float32
+    assert isinstance(np.float64(1) + jnp.ones(2), Array)
+
+
+def test_python_numbers_stay_numbers_beside_arrays():
+    x = jnp.ones(2)
+    _, number = promote("add", x, 3)
+    assert type(number) is float
+    _, number = promote("add", jnp.ones(2, jnp.bfloat16), 3)
+    assert number.dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("bad", [[1.0], (1, 2), None, "a", {}])
+def test_what_is_no_array_is_refused_by_name(bad):
+    with pytest.raises(NotAnArrayError, match="add"):
+        jnp.add(1.0, bad)
+
+
+def test_booleans_cannot_be_subtracted():
+    with pytest.raises(DtypeError, match="logical_xor"):
+        jnp.array([True]) - jnp.array([False])

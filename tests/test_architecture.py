@@ -46,10 +46,15 @@ LAYERS = (
     # L7: what the user imports.
     (
         (
+            "__main__",
+            "checking",
             "cli",
             "custom_batching",
             "custom_transpose",
             "debug",
+            "debugging",
+            "draw",
+            "drawing",
             "extend",
             "implicit",
             "lax",

@@ -1,0 +1,1 @@
+"""Derivatives and custom rules held against other ways to know the same numbers."""

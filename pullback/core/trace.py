@@ -186,6 +186,7 @@ class EvalTrace(Trace):
                 current.reset(token)
         raw = []
         weak = bool(operands)
+        numbers = False
         for x in operands:
             kind = type(x)
             if kind is Array:
@@ -195,11 +196,12 @@ class EvalTrace(Trace):
                     weak = False
             elif kind in SCALARS:
                 raw.append(x)
+                numbers = True
             else:
                 raw.append(unexpected_operand(primitive, x))
                 weak = False
-        if weak and type(raw[0]) in SCALARS and type(raw[-1]) in SCALARS:
-            raw = [as_numpy_scalar(x) for x in raw]
+        if numbers:
+            raw = fit_numbers(raw)
         token = _errors.set(_IGNORE)
         try:
             out = primitive.eager(*raw)
@@ -226,10 +228,19 @@ def explain(
         raise clear from error
 
 
-def as_numpy_scalar(x: Any) -> Any:
-    """Make a NumPy scalar of a Python number, so that an operation gives an array."""
-    kind = type(x)
-    return dtypes.scalar_dtype(kind).type(x) if kind in SCALARS else x
+def fit_numbers(raw: list[Any]) -> list[Any]:
+    """Make NumPy scalars of Python numbers where NumPy would give another dtype.
+
+    Its own dtypes keep theirs; those it knows from elsewhere, such as bfloat16, would
+    be widened; numbers alone would give no array.
+    """
+    for x in reversed(raw):
+        if type(x) not in SCALARS:
+            if x.dtype.kind != "V":
+                return raw
+            number = x.dtype.type
+            return [number(y) if type(y) in SCALARS else y for y in raw]
+    return [dtypes.scalar_dtype(type(x)).type(x) for x in raw]
 
 
 def unexpected_operand(primitive: Primitive, x: Any) -> Any:

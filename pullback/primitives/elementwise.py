@@ -86,6 +86,9 @@ class Elementwise(Primitive):
         """The name in jaxprs."""
         return self._name
 
+    def weak_result(self, all_weak: bool) -> bool:
+        return all_weak and self.result != "bool"
+
     def operand_avals(self, operands: Sequence[Value]) -> list[Aval]:
         """Give the operands' types; a Python scalar has the dtype of the last array."""
         avals: list[Any] = [

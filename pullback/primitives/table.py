@@ -123,7 +123,9 @@ min: Row = Row(
      lambda t, ans, x, y: mul(t, half_where_equal(y, x, ans))],
 )
 abs: Row = Row(
-    "abs", np.abs, "stablehlo.abs", NUMBER,
+    "abs", np.abs,
+    lambda ctx, out, x: x if out.dtype.kind == "u" else ctx.emit("stablehlo.abs", [x], out),
+    NUMBER,
     [lambda t, ans, x: abs_slope(t, ans, x)],
     result="real",
 )
@@ -137,7 +139,12 @@ def abs_slope(t: Value, ans: Value, x: Value) -> Value:
     return div(real(mul(t, conj(x))), size)
 
 
-sign: Row = Row("sign", np.sign, "stablehlo.sign", NUMBER, [None])
+sign: Row = Row(
+    "sign", np.sign,
+    lambda ctx, out, x: ctx.emit("stablehlo.minimum", [x, ctx.constant(1, out)], out)
+    if out.dtype.kind == "u" else ctx.emit("stablehlo.sign", [x], out),
+    NUMBER, [None],
+)
 floor: Row = Row("floor", np.floor, "stablehlo.floor", "f", [None])
 ceil: Row = Row("ceil", np.ceil, "stablehlo.ceil", "f", [None])
 round: Row = Row("round", np.rint, "stablehlo.round_nearest_even", "f", [None])
@@ -306,7 +313,9 @@ shift_right_arithmetic: Row = Row(
     "stablehlo.shift_right_arithmetic", "iu", [None, None],
 )
 population_count: Row = Row(
-    "population_count", lambda x: np.bitwise_count(x).astype(x.dtype),
+    # NumPy counts the bits of the absolute value.
+    "population_count",
+    lambda x: np.bitwise_count(x.view(f"u{x.dtype.itemsize}")).astype(x.dtype),
     "stablehlo.popcnt", "iu", [None],
 )
 
@@ -395,7 +404,10 @@ def zeros_like(x: Value) -> Value:
 
 clamp: Row = Row(
     "clamp", lambda low, x, high: np.minimum(np.maximum(x, low), high),
-    lambda ctx, out, low, x, high: ctx.emit("stablehlo.clamp", [low, x, high], out),
+    lambda ctx, out, low, x, high: ctx.emit("stablehlo.minimum", [
+        ctx.emit("stablehlo.maximum", [x, low], out), high], out)
+    if out.dtype == dtypes.bool_
+    else ctx.emit("stablehlo.clamp", [low, x, high], out),
     ORDERED,
     [lambda t, ans, low, x, high: select(gt(low, x), t, zeros_like(t)),
      lambda t, ans, low, x, high: select(
@@ -411,12 +423,18 @@ class MakeComplex(Row):
 
     def abstract(self, *avals: Aval) -> Aval:
         x = Row.abstract(self, *avals)
+        if x.dtype.itemsize < 4:
+            raise DtypeError(
+                f"complex was given parts of dtype {x.dtype.name}; complex numbers have "
+                "parts of 32 or 64 bits.",
+                where=called_at(),
+                mend="Convert them with astype('float32').",
+            )
         return Aval(x.shape, dtypes.complex_dtype(x.dtype), x.weak)
 
 
 make_complex: Row = MakeComplex(
-    "complex", lambda x, y: (x + y * 1j).astype(dtypes.complex_dtype(x.dtype))
-    if np.all(np.isfinite(y)) else _complex_exactly(x, y),
+    "complex", lambda x, y: from_parts(x, y),
     "stablehlo.complex", "f",
     [lambda t, ans, x, y: make_complex(t, mul(t, 0.0)),
      lambda t, ans, x, y: make_complex(mul(t, 0.0), t)],
@@ -425,12 +443,14 @@ make_complex: Row = MakeComplex(
 )
 
 
-def _complex_exactly(x: Any, y: Any) -> Any:
+def from_parts(x: Any, y: Any) -> Any:
     """Put parts together without arithmetic, which would spread nan and inf."""
-    x, y = np.broadcast_arrays(x, y)
-    out = np.empty(x.shape, dtypes.complex_dtype(x.dtype))
+    dtype = (y if type(x) in SCALARS else x).dtype
+    shape = np.broadcast_shapes(np.shape(x), np.shape(y))
+    out = np.empty(shape, dtypes.complex_dtype(dtype))
     out.real, out.imag = x, y
     return out
+
 
 # fmt: on
 # -- operations with a static parameter ------------------------------------------------

@@ -18,6 +18,10 @@ REDUCERS: dict[str, Any] = {
     "max": (np.max, -np.inf),
     "min": (np.min, np.inf),
 }
+    "sum": (np.sum, 0.0),
+    "max": (np.max, -np.inf),
+    "min": (np.min, np.inf),
+}
 
 #: window, strides, padding, base dilation, window dilation.
 CASES = {

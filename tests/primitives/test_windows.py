@@ -18,10 +18,6 @@ REDUCERS: dict[str, Any] = {
     "max": (np.max, -np.inf),
     "min": (np.min, np.inf),
 }
-    "sum": (np.sum, 0.0),
-    "max": (np.max, -np.inf),
-    "min": (np.min, np.inf),
-}
 
 #: window, strides, padding, base dilation, window dilation.
 CASES = {

@@ -40,7 +40,7 @@ class Config:
         strong_zeros: a zero tangent stays zero through an infinite partial.
     """
 
-    __slots__ = tuple(_CHOICES)
+    __slots__ = (*_CHOICES, "epoch")
 
     enable_x64: bool
     debug_nans: bool
@@ -51,8 +51,11 @@ class Config:
     compilation_cache: bool
     call_path: str
     strong_zeros: bool
+    #: How often programs compiled before went out of date; part of their keys.
+    epoch: int
 
     def __init__(self) -> None:
+        self.epoch = 0
         for name, choices in _CHOICES.items():
             setattr(self, name, _from_environment(name, choices))
 
@@ -78,6 +81,12 @@ class Config:
     def _set(self, name: str, value: Any) -> None:
         """Set a switch to one of its choices, and tell the listeners."""
         setattr(self, name, value)
+        for listener in listeners:
+            listener()
+
+    def outdate(self) -> None:
+        """Let no program be used again that was compiled before now."""
+        self.epoch += 1
         for listener in listeners:
             listener()
 

@@ -32,6 +32,13 @@ map = functools.partial(optree.tree_map, namespace=_NAMESPACE)
 reduce = functools.partial(optree.tree_reduce, namespace=_NAMESPACE)
 all = functools.partial(optree.tree_all, namespace=_NAMESPACE)
 transpose = optree.tree_transpose
+is_leaf: Callable[[Any], bool] = functools.partial(
+    optree.tree_is_leaf, namespace=_NAMESPACE
+)
+#: A container -> its `children`, their `entries`, and `unflatten(children)`.
+one_level: Callable[[Any], Any] = functools.partial(
+    optree.tree_flatten_one_level, namespace=_NAMESPACE
+)
 
 
 def flatten_with_path(

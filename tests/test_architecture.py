@@ -33,7 +33,7 @@ LAYERS = (
     (("primitives.elementwise",),),
     (("primitives",),),
     # L4: the transformations.
-    (("transforms.stage",), ("transforms.tangents",)),
+    (("transforms.stage",), ("transforms.tangents",), ("transforms.linearity",)),
     (("transforms.jvp",), ("transforms.batch",)),
     (("transforms.linearize",),),
     (("transforms.transpose",),),
@@ -61,6 +61,7 @@ LAYERS = (
             "nn",
             "ode",
             "random",
+            "scipy",
             "test_util",
             "tree_util",
             "",

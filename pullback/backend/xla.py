@@ -183,7 +183,7 @@ class Backend:
     def _follow_switches(self) -> None:
         """Let calls after a switch was set miss the entries made before."""
         self.x64.set_global(config.enable_x64)
-        self.switches.set_global(repr(config))
+        self.switches.set_global(f"{config!r} {config.epoch}")
 
     def fast_path_works(self) -> bool:
         """Whether calls can go through C++; an untested version is tried apart."""

@@ -40,7 +40,7 @@ from pullback.transforms.stage import input_aval, stage_flat
 _staged: weakref.WeakKeyDictionary[Any, dict[Any, Staged]] = weakref.WeakKeyDictionary()
 #: The switches that decide what a function is staged to.
 _switches = operator.attrgetter(
-    "enable_x64", "strong_zeros", "nondiff_arrays", "custom_vjp_forward"
+    "enable_x64", "strong_zeros", "nondiff_arrays", "custom_vjp_forward", "epoch"
 )
 
 
@@ -74,6 +74,9 @@ class Call(NamedTuple):
 
 class Jit:
     """A compiled function; made by `jit`, whose arguments it takes."""
+
+    #: What `core.closure` looks into, to find the values that the function captures.
+    __closure_fields__ = ("__wrapped__",)
 
     def __init__(
         self,
@@ -110,6 +113,14 @@ class Jit:
 
     def __repr__(self) -> str:
         return f"<jit of {self._name}>"
+
+    def __copy__(self) -> Jit:
+        """Give a compiled function with programs of its own."""
+        made = object.__new__(Jit)
+        made.__dict__.update(self.__dict__)
+        made._programs = {}
+        made._dispatch = made._first_call
+        return made
 
     # -- calling ---------------------------------------------------------------------
 

@@ -15,12 +15,17 @@ from pullback.core.zero import Unknown, Zero, is_zero
 from pullback.primitives.structural import frozen
 from pullback.transforms.batch import batch_jaxpr
 from pullback.transforms.jvp import jvp_jaxpr
+from pullback.transforms.linearity import Split, split_jaxpr
 from pullback.transforms.linearize import (
     Linearized,
     LinearTrace,
     linearize_jaxpr,
 )
-from pullback.transforms.transpose import transpose_jaxpr
+from pullback.transforms.transpose import (
+    collect_log,
+    logs_wanted,
+    transpose_logging,
+)
 
 
 @frozen
@@ -37,6 +42,7 @@ class JitCall(Primitive):
     jaxpr: Jaxpr
 
     multiple = True
+    splits = True
 
     def __call__(self, *operands: Value) -> Any:
         """Apply it; outside of transformations, arrays on the device stay there."""
@@ -61,9 +67,11 @@ class JitCall(Primitive):
             cache["effects"] = self.jaxpr.effects
         return cache["effects"]  # type: ignore[no-any-return]
 
-    def linear_in(self, unknown: Sequence[bool]) -> tuple[int, ...]:
-        # Whether the program is linear there shows when it is transposed.
-        return tuple(i for i, u in enumerate(unknown) if u)
+    def split(self, unknown: tuple[bool, ...]) -> Split:
+        return split_jaxpr(self.jaxpr, unknown)
+
+    def with_jaxpr(self, jaxpr: Jaxpr) -> JitCall:
+        return JitCall(self.label, jaxpr)
 
     def abstract(self, *avals: Aval) -> list[Aval]:
         return self.jaxpr.out_avals
@@ -103,12 +111,15 @@ class JitCall(Primitive):
     def transpose(self, cotangents: Sequence[Any], *operands: Value) -> list[Any]:
         unknown = [isinstance(x, Unknown) for x in operands]
         given = [not is_zero(c) for c in cotangents]
-        program, nonzero = transpose_jaxpr(self.jaxpr, unknown, given)
+        program, nonzero, logs = transpose_logging(
+            self.jaxpr, unknown, given, False, logs_wanted()
+        )
         known = [x for x, u in zip(operands, unknown) if not u]
         values = [*known, *[c for c, n in zip(cotangents, given) if n]]
         # Nobody asks for the cotangent of a tangent that is known to be zero.
         asked = [not getattr(x, "zero", False) for x, u in zip(operands, unknown) if u]
         useful = [a for a, n in zip(asked, nonzero) if n]
+        useful += [True] * (0 if logs is None else logs.num_leaves)
         smaller, kept = prune_jaxpr(program, useful)
         results = iter(
             JitCall(self.label, smaller)(*[x for x, k in zip(values, kept) if k])
@@ -116,6 +127,9 @@ class JitCall(Primitive):
         found = iter(
             [next(results) if a and n else None for a, n in zip(asked, nonzero)]
         )
+        if logs is not None:
+            for log in logs.unflatten(results):
+                collect_log(log)
         return [next(found) if u else None for u in unknown]
 
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Any]) -> Any:

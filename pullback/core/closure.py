@@ -133,9 +133,20 @@ def _parts(x: Any) -> Iterator[_Part]:
         items = x.items() if isinstance(x, dict) else enumerate(x)
         for key, value in items:
             yield _Part(f"[{key!r}]", value, "")
-    else:
-        for name, value in _attributes(x):
+    elif attributes := _attributes(x):
+        for name, value in attributes:
             yield _Part(f".{name}", value, "")
+    elif not tree.is_leaf(x):
+        level = tree.one_level(x)
+        for entry, value in zip(level.entries, level.children):
+            yield _Part(f"[{entry!r}]", value, "")
+
+
+def _kind(x: Any, parts: Sequence[_Part]) -> Any:
+    """Give what two objects have in common that do the same with like parts."""
+    if isinstance(x, types.FunctionType):
+        return x.__code__
+    return type(x) if parts or isinstance(x, _CONTAINERS) else id(x)
 
 
 def _attributes(x: Any) -> list[tuple[str, Any]]:
@@ -174,13 +185,17 @@ class _Walk:
         self.leaves: dict[int, Captured] = {}
         self.holders: dict[int, list[int]] = {}
         self.kept: list[Any] = []
+        self.numbers: dict[int, int] = {}
         self.cells: list[tuple[Any, Any]] = []
         self.fixed = True
+        # What of the graph is no value: equal for callables that do the same.
+        self.form: list[Any] = []
         for root in roots:
             self._visit(root, None, "", "")
 
     def _visit(self, x: Any, holder: int | None, name: str, where: str) -> None:
         if isinstance(x, _ATOMS):
+            self.form.append((type(x), x))
             return
         key = id(x)
         known = key in self.holders
@@ -188,13 +203,18 @@ class _Walk:
         if holder is not None:
             self.holders[key].append(holder)
         if known:
+            self.form.append(self.numbers[key])
             return
+        self.numbers[key] = len(self.kept)
         self.kept.append(x)
         if isinstance(x, (Array, Tracer)):
             self.leaves[key] = Captured(x, name, where)
+            self.form.append("a value")
             return
         self._note(x)
-        for part in _parts(x):
+        parts = list(_parts(x))
+        self.form.append((_kind(x, parts), len(parts)))
+        for part in parts:
             inner = name + part.name if part.name[0] in ".[" else part.name
             self._visit(part.value, key, inner, part.where or where)
 
@@ -209,7 +229,7 @@ class _Walk:
         elif hasattr(type(x), "__closure_fields__"):
             self.cells.extend((_Field(x, n), v) for n, v in _attributes(x))
         elif not isinstance(x, (types.MethodType, functools.partial, tuple)):
-            if isinstance(x, _CONTAINERS) or _attributes(x):
+            if isinstance(x, _CONTAINERS) or _attributes(x) or not tree.is_leaf(x):
                 self.fixed = False
 
     def touched(self, values: Mapping[int, Any]) -> set[int]:
@@ -288,12 +308,59 @@ class _Rebuild:
         return type(x)(*values) if hasattr(x, "_fields") else type(x)(values)
 
     def _instance(self, x: Any, key: int) -> Any:
+        attributes = _attributes(x)
+        if not attributes and not tree.is_leaf(x):
+            level = tree.one_level(x)
+            made = level.unflatten([self.visit(v) for v in level.children])
+            self.made[key] = made
+            return made
         made = self.made[key] = copy.copy(x)
-        for name, value in _attributes(x):
+        for name, value in attributes:
             new = self.visit(value)
             if new is not value:
                 object.__setattr__(made, name, new)
         return made
+
+
+class Hole:
+    """Stands in a callable for a value that it captures."""
+
+    __slots__ = ()
+
+
+class Template:
+    """A callable with holes for what it captures: equal if it does the same.
+
+    Args:
+        function: the callable that captures; what it holds is taken out.
+    """
+
+    __slots__ = ("form", "function", "holes", "names")
+
+    def __init__(self, function: Callable[..., Any], walk: _Walk) -> None:
+        captured = walk.leaves.values()
+        self.names = tuple(c.name for c in captured)
+        self.holes = tuple(Hole() for _ in captured)
+        self.form = tuple(walk.form)
+        values = dict(zip(walk.leaves, self.holes))
+        self.function = _Rebuild(walk.touched(values), values).visit(function)
+
+    def fill(self, values: Sequence[Any]) -> Any:
+        """Give the callable with values in the holes."""
+        return substitute(self.function, dict(zip(map(id, self.holes), values)))
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            type(other) is Template
+            and self.form == other.form
+            and self.names == other.names
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.form)
+
+    def __repr__(self) -> str:
+        return name_of(self.function)
 
 
 class Closure:
@@ -302,13 +369,13 @@ class Closure:
     It is called as the callable is. Cotangents of callables have the same structure.
     """
 
-    __slots__ = ("function", "leaves", "names")
+    __slots__ = ("filled", "leaves", "template")
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        captured = find_captured(function)
-        self.function = function
-        self.leaves = tuple(c.value for c in captured)
-        self.names = tuple(c.name for c in captured)
+        walk = _Walk([function])
+        self.leaves = tuple(c.value for c in walk.leaves.values())
+        self.template = Template(function, walk)
+        self.filled: Any = function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function with the values that the leaves now have."""
@@ -316,51 +383,23 @@ class Closure:
 
     def rebuilt(self) -> Any:
         """Give the plain callable with the leaves in place of what it captured."""
-        function, original = self.function, find_captured(self.function)
-        new = {
-            id(c.value): leaf
-            for c, leaf in zip(original, self.leaves, strict=True)
-            if leaf is not c.value
-        }
-        return substitute(function, new)
+        if self.filled is None:
+            self.filled = self.template.fill(self.leaves)
+        return self.filled
 
     def __repr__(self) -> str:
         """Show the function and what it captures."""
-        captured = ", ".join(f"{n}={x!r}" for n, x in zip(self.names, self.leaves))
-        return f"Closure({name_of(self.function)}, {captured})"
+        captured = zip(self.template.names, self.leaves)
+        values = "".join(f", {n}={x!r}" for n, x in captured)
+        return f"Closure({self.template!r}{values})"
 
 
-def _unflatten(template: _Template, leaves: Any) -> Closure:
+def _unflatten(template: Template, leaves: Any) -> Closure:
     made = object.__new__(Closure)
-    made.function = template.function
-    made.names = template.names
+    made.template = template
     made.leaves = tuple(leaves)
+    made.filled = None
     return made
 
 
-class _Template:
-    """What of a closure is no leaf: equal when code and the captured names are."""
-
-    __slots__ = ("function", "names")
-
-    def __init__(self, function: Any, names: tuple[str, ...]) -> None:
-        self.function = function
-        self.names = names
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Template) and self._key() == other._key()
-
-    def __hash__(self) -> int:
-        return hash(self._key())
-
-    def _key(self) -> Any:
-        code = getattr(self.function, "__code__", None) or id(self.function)
-        return code, self.names
-
-    def __repr__(self) -> str:
-        return getattr(self.function, "__qualname__", repr(self.function))
-
-
-tree.register_node(
-    Closure, lambda c: (c.leaves, _Template(c.function, c.names)), _unflatten
-)
+tree.register_node(Closure, lambda c: (c.leaves, c.template), _unflatten)

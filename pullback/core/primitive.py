@@ -43,6 +43,8 @@ class Primitive:
         calls: it holds a function or jaxpr: `eager` takes and gives arrays of ours, not
             NumPy's, and applies other operations.
         effects: it must not be dropped when its results are unused.
+        splits: it holds one program, and has `split(unknown)` and `with_jaxpr(jaxpr)`, so
+            that the part of the program that tangents do not reach runs by itself.
         linear: groups of operand positions in which it is jointly linear; `...` after
             the last position means "and all later ones". () where it is not linear.
     """
@@ -52,6 +54,7 @@ class Primitive:
     multiple: ClassVar[bool] = False
     calls: ClassVar[bool] = False
     effects: ClassVar[bool] = False
+    splits: ClassVar[bool] = False
     linear: ClassVar[tuple[tuple[Any, ...], ...]] = ()
 
     def __call__(self, *operands: Value) -> Any:
@@ -93,6 +96,14 @@ class Primitive:
             if wanted <= set(group):
                 return group
         return None
+
+    def split(self, unknown: tuple[bool, ...]) -> Any:
+        """Take the program apart by which operands are tangents, where `splits`."""
+        raise NotImplementedError
+
+    def with_jaxpr(self, jaxpr: Any) -> Primitive:
+        """Give the operation with another program, where `splits`."""
+        raise NotImplementedError
 
     def abstract(self, *avals: Aval) -> Any:
         """Give the types of the results."""

@@ -69,13 +69,17 @@ class Forbidden:
     Args:
         aval: the type of the tangent.
         error: makes the error.
+        source: the tangent on which the forbidden one would depend.
     """
 
-    __slots__ = ("aval", "error")
+    __slots__ = ("aval", "error", "source")
 
-    def __init__(self, aval: Aval, error: Callable[[], Exception]) -> None:
+    def __init__(
+        self, aval: Aval, error: Callable[[], Exception], source: Any = None
+    ) -> None:
         self.aval = aval
         self.error = error
+        self.source = source
 
 
 class Unknown:

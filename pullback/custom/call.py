@@ -104,7 +104,7 @@ class CustomCall(Primitive):
                 return i - self.count_consts
         return None
 
-    def forbid(self, primals: Sequence[Value], index: int) -> Any:
+    def forbid(self, primals: Sequence[Value], index: int, source: Any) -> Any:
         """Give results whose derivative must not be asked for: no rule speaks of it."""
         outs = self(*primals)
 
@@ -112,7 +112,7 @@ class CustomCall(Primitive):
             return captured_error(self.site, index)
 
         dots = [
-            Forbidden(aval_of(y).tangent(), error)
+            Forbidden(aval_of(y).tangent(), error, source)
             if dtypes.is_inexact(y.dtype)
             else Zero(like=y)
             for y in outs
@@ -125,7 +125,7 @@ class CustomCall(Primitive):
             return jvp_flat(lambda *xs: self.function(xs), primals, tangents)
         index = self.captured(tangents)
         if index is not None:
-            return self.forbid(primals, index)
+            return self.forbid(primals, index, tangents[index + self.count_consts])
         operands, dots = primals[self.count_consts :], self.split(tangents)[1]
         if site.has_jvp():
             return site.jvp(operands, dots)
@@ -144,7 +144,7 @@ class CustomCall(Primitive):
             return self._linearize_body(primals, tangents)
         index = self.captured(tangents)
         if index is not None:
-            return self.forbid(primals, index)
+            return self.forbid(primals, index, tangents[index + self.count_consts])
         if not site.has_vjp():
             if not site.has_jvp():
                 raise missing_rule(site.rules.fun, site.kind)

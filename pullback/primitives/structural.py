@@ -175,7 +175,8 @@ def instantiate(tangent: Any) -> Value:
 class Forbid(Primitive):
     """A tangent that must not be asked for, as a step of a linear program.
 
-    `holder` is a `Forbidden`, compared by identity.
+    `holder` is a `Forbidden`, compared by identity; the operand is the tangent on which
+    the result would depend.
     """
 
     holder: Any
@@ -185,19 +186,19 @@ class Forbid(Primitive):
     def parameters(self) -> dict[str, Any]:
         return {}
 
-    def abstract(self) -> Aval:
+    def abstract(self, t: Aval) -> Aval:
         return self.holder.aval  # type: ignore[no-any-return]
 
-    def eager(self) -> Any:
+    def eager(self, t: Any) -> Any:
         raise self.holder.error()
 
-    def lower(self, ctx: Any) -> Any:
+    def lower(self, ctx: Any, t: Any) -> Any:
         raise self.holder.error()
 
     def jvp(self, primals: Any, tangents: Any) -> Any:
         raise self.holder.error()
 
-    def transpose(self, ct: Any) -> Any:
+    def transpose(self, ct: Any, t: Any) -> Any:
         raise self.holder.error()
 
     def batch(self, size: int, operands: Any, dims: Any) -> Any:

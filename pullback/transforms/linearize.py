@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import functools
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from pullback import tree
 from pullback.core.array import SCALARS, Array
 from pullback.core.aval import Aval
+from pullback.core.closure import Hole
 from pullback.core.jaxpr import Eqn, Jaxpr, Literal, Var, evaluate
 from pullback.core.origin import called_at
 from pullback.core.primitive import Primitive
@@ -28,6 +30,7 @@ from pullback.primitives.structural import (
     is_known_zero,
     zero_operation,
 )
+from pullback.transforms.linearity import affine, linear_group, not_linear
 from pullback.transforms.stage import StageTrace
 
 
@@ -88,6 +91,8 @@ class LinearTrace(Trace):
         unknown = tuple([type(x) is LinearTracer and x.trace is self for x in operands])
         if True not in unknown:
             return self.parent.apply(primitive, operands)
+        if primitive.splits:
+            return record_split(self, primitive, operands, unknown)
         group = linear_group(primitive, unknown)
         if group is None:
             raise not_linear(primitive)
@@ -108,45 +113,29 @@ class LinearTrace(Trace):
         return results
 
 
-def linear_group(
-    primitive: Primitive, unknown: tuple[bool, ...]
-) -> tuple[int, ...] | None:
-    """Give the operands in which the operation is jointly linear, cached."""
-    if type(primitive).linear_in is not Primitive.linear_in:
-        return primitive.linear_in(unknown)
-    return _group(primitive.linear, unknown)
-
-
-@functools.lru_cache(1024)
-def _group(groups: Any, unknown: tuple[bool, ...]) -> tuple[int, ...] | None:
-    for group in groups:
-        if group[-1] is ...:
-            group = (*group[:-1], *range(group[-2] + 1, len(unknown)))
-        if all(i in group for i, u in enumerate(unknown) if u):
-            return tuple(i for i in group if i < len(unknown))
-    return None
-
-
-def not_linear(primitive: Primitive) -> LinearityError:
-    """Make the error for an operation that is not linear in a tangent."""
-    return LinearityError(
-        f"operation {primitive.name} was applied to a tangent, in which it is not "
-        "linear.",
-        where=called_at(),
-        mend="Derivative rules must be linear in their tangents: use each tangent at "
-        "most once in a product, and apply nonlinear functions to primals only.",
-    )
-
-
-def affine(primitive: Primitive) -> LinearityError:
-    """Make the error for a constant joined to a tangent."""
-    return LinearityError(
-        f"operation {primitive.name} joined a tangent with a value that does not "
-        "depend on it, so the result is affine, not linear.",
-        where=called_at(),
-        mend="Derivative rules must be linear in their tangents: drop the constant "
-        "term; for a zero, use jnp.zeros_like.",
-    )
+def record_split(
+    trace: LinearTrace,
+    primitive: Primitive,
+    operands: tuple[Value, ...],
+    unknown: tuple[bool, ...],
+) -> list[Value]:
+    """Record the linear part of an operation that holds a program; run the rest."""
+    parts = primitive.split(unknown)
+    known = [x for x, u in zip(operands, unknown) if not u]
+    given = [x for x, u in zip(operands, unknown) if u]
+    results: list[Value] = []
+    if parts.known.outputs:
+        call = primitive.with_jaxpr(parts.known)
+        results = trace.parent.apply(call, tuple(known))
+    pool = [*known, *results]
+    residuals = [pool[i] for i in parts.sources]
+    zero = all(x.zero for x in given)
+    dots = [LinearTracer(trace, a, zero) for a in parts.linear.out_avals]
+    if dots and not zero:
+        call = primitive.with_jaxpr(parts.linear)
+        trace.steps.append((call, (*residuals, *given), dots))
+    linear, plain = iter(dots), iter(results)
+    return [next(linear) if n else next(plain) for n in parts.out_linear]
 
 
 class LinearizeTracer(Tracer):
@@ -217,7 +206,7 @@ class LinearizeTrace(Trace):
         """Make a tracer, or give the primal alone if its tangent is zero."""
         if type(tangent) is Forbidden:
             tracer = LinearTracer(self.linear, tangent.aval)
-            self.linear.steps.append((Forbid(tangent), (), tracer))
+            self.linear.steps.append((Forbid(tangent), (tangent.source,), tracer))
             return LinearizeTracer(self, primal, tracer)
         if type(tangent) is not LinearTracer or tangent.zero:
             if not is_zero(tangent) and type(tangent) is not LinearTracer:
@@ -260,7 +249,7 @@ class LinearProgram:
         outputs: recorded tangents, or `Zero`.
     """
 
-    __slots__ = ("inputs", "outputs", "steps")
+    __slots__ = ("inputs", "outputs", "recorded", "steps")
 
     def __init__(
         self, steps: list[Step], inputs: Sequence[LinearTracer], outputs: Sequence[Any]
@@ -268,6 +257,7 @@ class LinearProgram:
         self.steps = steps
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
+        self.recorded: Recorded | None = None
 
     def __call__(self, *tangents: Any) -> list[Any]:
         """Apply the linear function under the current trace; zeros go in and out."""
@@ -292,6 +282,59 @@ class LinearProgram:
             env[x] if type(x) is LinearTracer and x in env else Zero(x.aval)
             for x in self.outputs
         ]
+
+    def residuals(self) -> tuple[Value, ...]:
+        """The values that the steps hold, each once."""
+        found: dict[int, Value] = {}
+        for _, operands, _ in self.steps:
+            for x in operands:
+                if type(x) is not LinearTracer and type(x) not in SCALARS:
+                    found[id(x)] = x
+        return tuple(found.values())
+
+    def with_residuals(self, values: Sequence[Value]) -> LinearProgram:
+        """Give the program with other values in place of the residuals."""
+        new = dict(zip(map(id, self.residuals()), values, strict=True))
+        steps: list[Step] = [
+            (primitive, tuple([new.get(id(x), x) for x in operands]), results)
+            for primitive, operands, results in self.steps
+        ]
+        made = copy.copy(self)
+        made.steps = steps
+        return made
+
+
+class Recorded:
+    """A linear program without its residuals: the static part of the container.
+
+    Args:
+        program: the program; residuals are taken out.
+    """
+
+    __slots__ = ("program",)
+
+    def __init__(self, program: LinearProgram) -> None:
+        self.program = program.with_residuals([Hole() for _ in program.residuals()])
+
+    def __repr__(self) -> str:
+        return f"<{len(self.program.steps)} linear steps>"
+
+
+def flatten_program(program: LinearProgram) -> tuple[tuple[Value, ...], Recorded]:
+    """Take a program apart into residuals and the rest."""
+    if program.recorded is None:
+        program.recorded = Recorded(program)
+    return program.residuals(), program.recorded
+
+
+def unflatten_program(recorded: Recorded, residuals: Sequence[Value]) -> LinearProgram:
+    """Put residuals back into a program."""
+    made = recorded.program.with_residuals(residuals)
+    made.recorded = recorded
+    return made
+
+
+tree.register_node(LinearProgram, flatten_program, unflatten_program)
 
 
 def linearize_flat(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-import optree
-
 from pullback import dtypes, tree
 from pullback.core.array import SCALARS, Array
 from pullback.core.aval import Aval
@@ -58,11 +56,11 @@ def _walk(like: Any, given: Any, path: str, out: list[Any], complain: Complain) 
 
 
 def _is_leaf(x: Any) -> bool:
-    return optree.tree_is_leaf(x, namespace="pullback")
+    return tree.is_leaf(x)
 
 
 def _one_level(x: Any) -> Any:
-    return optree.tree_flatten_one_level(x, namespace="pullback")
+    return tree.one_level(x)
 
 
 def _index(container: Any, entry: Any) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pullback import dtypes, tree
 from pullback.core.calling import as_value, check_callable
@@ -20,6 +21,44 @@ from pullback.transforms.linearize import (
     Step,
 )
 from pullback.transforms.stage import input_aval, stage_flat
+
+#: Where backward rules leave what they log; None if nobody asked for it.
+_logs: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar(
+    "logs", default=None
+)
+
+
+def collect_log(log: Any) -> None:
+    """Keep what a backward rule logs, if somebody asked for it."""
+    kept = _logs.get()
+    if kept is not None and log is not None:
+        kept.append(log)
+
+
+def logs_wanted() -> bool:
+    """Whether somebody asked for what backward rules log."""
+    return _logs.get() is not None
+
+
+class collecting_logs:
+    """Gathers what backward rules log inside a `with` block.
+
+    Args:
+        wanted: whether to gather at all.
+    """
+
+    __slots__ = ("token", "wanted")
+
+    def __init__(self, wanted: bool = True) -> None:
+        self.wanted = wanted
+
+    def __enter__(self) -> list[Any]:
+        kept: list[Any] = []
+        self.token = _logs.set(kept if self.wanted else None)
+        return kept
+
+    def __exit__(self, *_: object) -> None:
+        _logs.reset(self.token)
 
 
 def backward(
@@ -64,6 +103,20 @@ def transpose_step(step: Step, found: dict[Any, Value]) -> None:
             found[x] = c if old is None else accumulate(old, c)
 
 
+class Transposed(NamedTuple):
+    """The transpose of a program.
+
+    Fields:
+        jaxpr: known inputs and then cotangents -> cotangents, and then logged arrays.
+        nonzero: for each unknown input, whether the program gives its cotangent.
+        logs: the structure of what backward rules log, None if nobody asked.
+    """
+
+    jaxpr: Jaxpr
+    nonzero: list[bool]
+    logs: tree.TreeDef | None
+
+
 def transpose_jaxpr(
     jaxpr: Jaxpr,
     unknown: Sequence[bool],
@@ -82,30 +135,45 @@ def transpose_jaxpr(
         A program of the known inputs and then the given cotangents; and for each
         unknown input, whether the program gives its cotangent.
     """
-    key = ("transpose", tuple(unknown), tuple(ct_nonzero), instantiate_all)
+    found = transpose_logging(jaxpr, unknown, ct_nonzero, instantiate_all, False)
+    return found.jaxpr, found.nonzero
+
+
+def transpose_logging(
+    jaxpr: Jaxpr,
+    unknown: Sequence[bool],
+    ct_nonzero: Sequence[bool],
+    instantiate_all: bool,
+    logging: bool,
+) -> Transposed:
+    """Transpose a program as `transpose_jaxpr` does, and give what its rules log."""
+    key = ("transpose", tuple(unknown), tuple(ct_nonzero), instantiate_all, logging)
     if key in jaxpr.cache:
         return jaxpr.cache[key]  # type: ignore[no-any-return]
     known_avals = [a for a, u in zip(jaxpr.in_avals, unknown) if not u]
     ct_avals = [a.tangent() for a, n in zip(jaxpr.out_avals, ct_nonzero) if n]
     nonzero: list[bool] = []
+    log_trees: list[tree.TreeDef] = []
 
     def transposed(*values: Value) -> list[Value]:
-        known, given = (
-            iter(values[: len(known_avals)]),
-            iter(values[len(known_avals) :]),
-        )
+        known, given = iter(values[: len(known_avals)]), iter(values[len(known_avals) :])
         program = record(
             lambda *xs: evaluate(jaxpr, xs),
             [None if u else next(known) for u in unknown],
             jaxpr.in_avals,
         )
-        cts = backward(program, [next(given) if n else None for n in ct_nonzero])
+        with collecting_logs(logging) as logs:
+            cts = backward(program, [next(given) if n else None for n in ct_nonzero])
+        leaves, log_tree = tree.flatten(logs)
+        log_trees.append(log_tree)
         nonzero[:] = [instantiate_all or not is_zero(c) for c in cts]
-        return [instantiate(c) for c, n in zip(cts, nonzero) if n]
+        outs = [instantiate(c) for c, n in zip(cts, nonzero) if n]
+        return [*outs, *map(as_value, leaves)]
 
     closed = stage_flat(transposed, [*known_avals, *ct_avals], jaxpr.name)
     assert not closed.consts, "a jaxpr holds no constants"
-    result = jaxpr.cache[key] = closed.jaxpr, nonzero
+    logged = log_trees[0] if logging and log_trees[0].num_leaves else None
+    result = jaxpr.cache[key] = Transposed(closed.jaxpr, nonzero, logged)
     return result
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from pullback import dtypes, tree
 from pullback.core.array import Array, from_host
@@ -16,9 +16,15 @@ from pullback.core.zero import Zero
 from pullback.errors import GradError, TreeError
 from pullback.primitives.structural import instantiate
 from pullback.transforms.jvp import jvp_flat
-from pullback.transforms.linearize import LinearProgram, linearize_flat, needed_steps
+from pullback.transforms.linearize import (
+    LinearProgram,
+    flatten_program,
+    linearize_flat,
+    needed_steps,
+    unflatten_program,
+)
 from pullback.transforms.tangents import Paths, fit_tangent, flatten_like
-from pullback.transforms.transpose import backward
+from pullback.transforms.transpose import backward, collecting_logs
 
 
 def flatten_arguments(
@@ -186,6 +192,9 @@ class Spread(LinearProgram):
     nonzero: Sequence[bool]
 
 
+tree.register_node(Spread, flatten_program, unflatten_program)
+
+
 def spread(
     program: LinearProgram, values: Sequence[Value], nonzero: Sequence[bool]
 ) -> Spread:
@@ -253,25 +262,14 @@ def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> An
 class Pullback:
     """The reverse-mode derivative of a function at a point: cotangent -> cotangents.
 
-    Calling it walks the recorded program backwards; it can be called many times.
+    Calling it walks the recorded program backwards; it can be called many times. It is a
+    container of its residuals, so that it can be a residual, an argument or an output.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "args_tree",
-        "avals",
-        "flat",
-        "name",
-        "paths",
-        "program",
-    )
+    __slots__ = ("__weakref__", "program", "shape")
 
-    def __init__(
-        self, name: str, flat: Flat, outs: Sequence[Value], program: LinearProgram
-    ) -> None:
-        self.name = name
-        self.flat = flat
-        self.avals = [aval_of(y) for y in outs]
+    def __init__(self, shape: PullbackShape, program: LinearProgram) -> None:
+        self.shape = shape
         self.program = program
 
     def __call__(self, cotangent: Any) -> Any:
@@ -284,23 +282,41 @@ class Pullback:
             TreeError: it differs from the output in structure, shape or kind.
         """
         found = widen(self.program, backward(self.program, self.fit(cotangent)))
-        return self.flat.in_tree.unflatten([instantiate(c) for c in found])
+        return self.shape.in_tree.unflatten([instantiate(c) for c in found])
+
+    def with_logs(self, cotangent: Any) -> tuple[Any, Any]:
+        """Give the cotangents, and what rules of `defvjp_with_logs` log on the way.
+
+        Logs that are dicts are put together; where two have a key in common, the call
+        that came first in the forward pass wins. Calls inside loops and branches
+        (`scan`, `cond`, `while_loop`, `checkpoint`) log nothing.
+
+        Args:
+            cotangent: like the function's output; None stands for zero anywhere.
+
+        Returns:
+            `(cotangents, logs)`, with logs `{}` where nothing was logged.
+        """
+        with collecting_logs() as logs:
+            cotangents = self(cotangent)
+        return cotangents, merge_logs(logs)
 
     def fit(self, cotangent: Any) -> list[Any]:
         """Check a cotangent against the output, and flatten it."""
-        like = self.flat.out_tree.unflatten(self.avals)
+        avals = self.shape.avals
+        like = self.shape.out_tree.unflatten(avals)
         cts = flatten_like(like, cotangent, self.complain)
         paths = Paths(like)
         fitted = [
             fit_tangent(c, a, self.complain, paths.named(i))
-            for i, (c, a) in enumerate(zip(cts, self.avals))
+            for i, (c, a) in enumerate(zip(cts, avals))
         ]
         return [*fitted, *[None] * (len(self.program.outputs) - len(fitted))]
 
     def complain(self, what: str, path: str) -> NoReturn:
         """Raise the error for a cotangent that does not fit."""
         raise TreeError(
-            f"the pullback of {self.name}: cotangent{path} is {what}.",
+            f"the pullback of {self.shape.name}: cotangent{path} is {what}.",
             where=called_at(),
             mend="Give a cotangent with the structure, shapes and dtypes of the "
             "output; None stands for zero.",
@@ -308,7 +324,38 @@ class Pullback:
 
     def __repr__(self) -> str:
         """Show the function and the types of its output."""
-        return f"<pullback of {self.name}, from {', '.join(map(str, self.avals))}>"
+        types = ", ".join(map(str, self.shape.avals))
+        return f"<pullback of {self.shape.name}, from {types}>"
+
+
+class PullbackShape(NamedTuple):
+    """What of a pullback is no array.
+
+    Fields:
+        name: the function's name.
+        in_tree: the structure of its arguments.
+        out_tree: the structure of its output.
+        avals: the types of the output's leaves.
+    """
+
+    name: str
+    in_tree: tree.TreeDef
+    out_tree: tree.TreeDef
+    avals: tuple[Aval, ...]
+
+
+tree.register_node(
+    Pullback,
+    lambda p: ((p.program,), p.shape),
+    lambda shape, children: Pullback(shape, *children),
+)
+
+
+def merge_logs(logs: Sequence[Any]) -> Any:
+    """Put the logs of a backward pass together: dicts into one, else a list."""
+    if all(isinstance(log, dict) for log in logs):
+        return {key: value for log in logs for key, value in log.items()}
+    return logs[0] if len(logs) == 1 else list(logs)
 
 
 def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
@@ -335,7 +382,9 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     flat = Flat(f, in_tree, has_aux, "vjp")
     outs, program = start(flat, values)
     outs, aux = flat.split(outs)
-    pullback = Pullback(name_of(f), flat, outs, program)
+    avals = tuple([aval_of(y) for y in outs])
+    shape = PullbackShape(name_of(f), in_tree, flat.out_tree, avals)
+    pullback = Pullback(shape, program)
     out = flat.out_tree.unflatten(outs)
     return (out, pullback, aux) if has_aux else (out, pullback)
 

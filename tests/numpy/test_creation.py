@@ -1,0 +1,226 @@
+"""Arrays of values, of nothing, of ranges and diagonals."""
+
+import numpy as np
+import pytest
+
+import pullback.numpy as jnp
+from pullback.calls.jit import jit
+from pullback.errors import (
+    ArgumentError,
+    DtypeError,
+    NotAnArrayError,
+    ShapeError,
+    TracerIntegerError,
+)
+from tests.numpy.agreement import (
+    agrees,
+    assert_same,
+    has_right_derivatives,
+    normal,
+)
+
+A, V, T = normal(3, 4), normal(4), normal(2, 3, 4)
+SHIFTS = [-3, -1, 0, 1, 2, 5]
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        1,
+        2.5,
+        True,
+        1j,
+        [1, 2],
+        [[1.0, 2], [3, 4]],
+        [[]],
+        [],
+        (1, 2.5),
+        [True, 2],
+        A,
+        range(3),
+    ],
+    ids=str,
+)
+def test_array_agrees_with_numpy(x):
+    assert_same([jnp.array(x), jnp.asarray(x)], [np.array(x), np.asarray(x)], 0)
+
+
+def test_array_of_python_numbers_is_32_bits_wide():
+    assert jnp.array([1, 2]).dtype == jnp.int32
+    assert jnp.array([1.0]).dtype == jnp.array(np.ones(2)).dtype == jnp.float32
+    assert jnp.array(1j).dtype == jnp.complex64
+
+
+def test_array_copies_what_numpy_could_write_to():
+    x = np.ones(3, np.float32)
+    y = jnp.array(x)
+    x[0] = 5
+    assert y[0] == 1
+
+
+def test_array_stacks_traced_values():
+    out = jit(lambda a, b: jnp.array([[a, 1], [b, a + b]]))(2.0, 3.0)
+    assert out.tolist() == [[2, 1], [3, 5]]
+    out = jit(lambda a: jnp.array([jnp.zeros(2), a]))(jnp.ones(2))
+    assert out.tolist() == [[0, 0], [1, 1]]
+
+
+def test_array_takes_dtype_and_least_rank():
+    assert jnp.array([1, 2], jnp.float16).dtype == jnp.float16
+    assert jnp.array(1.7, dtype=int).tolist() == 1
+    assert jnp.array([1, 2], ndmin=3).shape == (1, 1, 2)
+
+
+@pytest.mark.parametrize("bad", ["a", None, {}, [None], [[1], [1, 2]], object(), ["a"]])
+def test_array_refuses_what_is_no_array(bad):
+    with pytest.raises((NotAnArrayError, ArgumentError, DtypeError), match="array"):
+        jnp.array(bad)
+
+
+def test_array_names_the_shapes_of_ragged_traced_lists():
+    with pytest.raises(ShapeError, match=r"f32\[2\], f32\[\]"):
+        jit(lambda a: jnp.array([a, 1.0]))(jnp.ones(2))
+
+
+@pytest.mark.parametrize("name", ["zeros", "ones"])
+def test_constant_arrays_agree_with_numpy(name):
+    agrees(name, (2, 3))
+    agrees(name, 4)
+    agrees(name, (2, 3), np.int32)
+    agrees(f"{name}_like", A)
+    agrees(f"{name}_like", A, np.int32)
+    agrees(f"{name}_like", A, shape=(5,))
+
+
+def test_full_agrees_with_numpy():
+    agrees("full", (2, 4), 7)
+    agrees("full", (2, 4), V)
+    agrees("full_like", A, 2.5)
+    agrees("full_like", A, V)
+    assert jit(lambda v: jnp.full((2,), v))(3.0).tolist() == [3, 3]
+    with pytest.raises(ShapeError, match=r"f32\[4\] to shape \(2,\)"):
+        jnp.full((2,), jnp.asarray(V))
+
+
+def test_shapes_must_be_static_and_not_negative():
+    with pytest.raises(
+        TracerIntegerError, match="zeros needs shape as a static integer"
+    ):
+        jit(jnp.zeros)(3)
+    with pytest.raises(ArgumentError, match="negative length"):
+        jnp.ones((2, -1))
+    with pytest.raises(ArgumentError, match="integer"):
+        jnp.ones(2.5)
+
+
+@pytest.mark.parametrize(
+    "bounds", [(5,), (0,), (2, 7), (2, 7, 2), (1.5,), (0, 1, 0.1), (7, 2, -1), (5, 2)]
+)
+def test_arange_agrees_with_numpy(bounds):
+    agrees("arange", *bounds)
+
+
+def test_arange_needs_static_bounds():
+    with pytest.raises(TracerIntegerError, match="arange"):
+        jit(jnp.arange)(3)
+    with pytest.raises(ArgumentError, match="step=0"):
+        jnp.arange(0, 1, 0)
+    with pytest.raises(ShapeError, match=r"\(2,\)"):
+        jnp.arange(jnp.ones(2))
+
+
+@pytest.mark.parametrize("options", [{}, {"endpoint": False}, {"num": 1}, {"num": 0}])
+def test_linspace_agrees_with_numpy(options):
+    agrees("linspace", 0, 10, **options)
+    agrees("linspace", np.float32(-1), np.float32(3), **options)
+    agrees("linspace", A, A + 1, axis=1, **options)
+
+
+def test_linspace_meets_its_traced_ends():
+    out = jit(lambda a, b: jnp.linspace(a, b, 7))(0.1, 0.7)
+    assert out[0] == np.float32(0.1)
+    assert out[-1] == np.float32(0.7)
+
+
+def test_linspace_gives_the_step():
+    agrees("linspace", 0.0, 1.0, 5, retstep=True)
+    agrees("linspace", V, V + 2, 5, retstep=True)
+
+
+def test_progressions_agree_with_numpy():
+    agrees("logspace", 0, 2, 5)
+    agrees("logspace", 0, 2, 5, base=2)
+    agrees("geomspace", 1, 100, 5)
+    agrees("geomspace", -1, -100, 5)
+
+
+@pytest.mark.parametrize("indexing", ["xy", "ij"])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_meshgrid_agrees_with_numpy(indexing, sparse):
+    agrees("meshgrid", V, V[:3], V[:2], indexing=indexing, sparse=sparse)
+    agrees("meshgrid", V, indexing=indexing, sparse=sparse)
+
+
+def test_meshgrid_refuses_other_indexing():
+    with pytest.raises(ArgumentError, match="'ab'"):
+        jnp.meshgrid(1.0, indexing="ab")
+
+
+def test_coordinates_agree_with_numpy():
+    agrees("indices", (2, 3))
+    agrees("indices", (2, 3), sparse=True)
+    agrees("ix_", np.array([0, 2]), np.array([1, 3, 4]), compiled=False)
+    agrees("fromfunction", lambda i, j: i + 10 * j, (2, 3))
+
+
+@pytest.mark.parametrize("k", SHIFTS)
+def test_diagonals_agree_with_numpy(k):
+    agrees("eye", 3, 4, k)
+    agrees("tri", 3, 4, k)
+    agrees("tril", A, k)
+    agrees("triu", T, k)
+    agrees("diag", V, k)
+    agrees("diag", A, k)
+    agrees("diagflat", A, k)
+    agrees("diagonal", A, k)
+    agrees("diagonal", T, k, 2, 0)
+    agrees("tril_indices", 3, k, 4)
+    agrees("triu_indices", 3, k)
+
+
+def test_diagonals_need_matrices():
+    for function in (jnp.tril, jnp.triu, jnp.diagonal):
+        with pytest.raises(ShapeError, match=r"f32\[4\]"):
+            function(jnp.asarray(V))
+    with pytest.raises(ShapeError, match=r"f32\[2,3,4\]"):
+        jnp.diag(jnp.asarray(T))
+
+
+def test_identity_and_powers_agree_with_numpy():
+    agrees("identity", 3)
+    agrees("vander", V)
+    agrees("vander", V, 3, increasing=True)
+    agrees("diag_indices", 3)
+
+
+def test_buffers_and_iterables_become_arrays():
+    assert jnp.frombuffer(b"\x01\x02", np.uint8).tolist() == [1, 2]
+    assert jnp.fromiter((i * i for i in range(3)), int).tolist() == [0, 1, 4]
+
+
+SMOOTH = {
+    "array": lambda x: jnp.array([[x[0, 0], 1.0], [x[1, 1], x[0, 0]]]),
+    "tril": jnp.tril,
+    "diag": lambda x: jnp.diag(x[0], 1),
+    "diagonal": jnp.diagonal,
+    "linspace": lambda x: jnp.linspace(x[0], x[1], 5),
+    "geomspace": lambda x: jnp.geomspace(x[0] ** 2 + 1, x[1] ** 2 + 2, 4),
+    "vander": lambda x: jnp.vander(x[0]),
+    "full": lambda x: jnp.full((2, 4), x[0]),
+    "meshgrid": lambda x: jnp.meshgrid(x[0], x[1])[0],
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_derivatives_are_right(name):
+    has_right_derivatives(SMOOTH[name], A)

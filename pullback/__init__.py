@@ -3,8 +3,14 @@
 from pullback import core as core
 from pullback import dtypes as dtypes
 from pullback import errors as errors
+from pullback import lax as lax
+from pullback import nn as nn
+from pullback import numpy as numpy
+from pullback import random as random
 from pullback import tree as tree
 from pullback import tree_util as tree_util
+from pullback.calls.checkpoint import checkpoint as checkpoint
+from pullback.calls.checkpoint import checkpoint_name as checkpoint_name
 from pullback.calls.jit import jit as jit
 from pullback.config import config as config
 from pullback.core import pretty as pretty
@@ -16,6 +22,8 @@ from pullback.custom.custom_jvp import custom_jvp as custom_jvp
 from pullback.custom.custom_vjp import custom_vjp as custom_vjp
 from pullback.custom.gradient import custom_gradient as custom_gradient
 from pullback.dtypes import float0 as float0
+from pullback.primitives.callbacks import io_callback as io_callback
+from pullback.primitives.callbacks import pure_callback as pure_callback
 from pullback.transforms.derivatives import grad as grad
 from pullback.transforms.derivatives import hessian as hessian
 from pullback.transforms.derivatives import jacfwd as jacfwd
@@ -30,5 +38,6 @@ from pullback.transforms.vjp import vjp as vjp
 from pullback.transforms.vmap import vmap as vmap
 
 jacobian = jacrev
+remat = checkpoint
 
 __version__ = "0.1.0"

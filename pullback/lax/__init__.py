@@ -4,6 +4,12 @@ Operands have one dtype; Python numbers take it. `pullback.numpy` is the friendl
 interface; this one says exactly what is computed.
 """
 
+from pullback.calls.cond import cond as cond
+from pullback.calls.cond import switch as switch
+from pullback.calls.loops import fori_loop as fori_loop
+from pullback.calls.loops import map as map
+from pullback.calls.loops import scan as scan
+from pullback.calls.while_loop import while_loop as while_loop
 from pullback.lax.arrays import Precision as Precision
 from pullback.lax.arrays import batch_matmul as batch_matmul
 from pullback.lax.arrays import bitcast_convert_type as bitcast_convert_type

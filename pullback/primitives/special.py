@@ -56,7 +56,8 @@ def by_scipy(name: str) -> Callable[..., Any]:
     """
 
     def apply(*operands: Any) -> Any:
-        dtype = next(x.dtype for x in operands if type(x) not in SCALARS)
+        arrays = [x for x in operands if type(x) not in SCALARS]
+        dtype = arrays[0].dtype if arrays else dtypes.scalar_dtype(float)
         wide = dtype if dtype.itemsize >= 4 else dtypes.float32
         arguments = [np.asarray(x, wide) for x in operands]
         return np.asarray(getattr(scipy_special, name)(*arguments)).astype(dtype)
@@ -243,7 +244,7 @@ def igamma_slope(a: Any, x: Any) -> Any:
     beyond n = x - a, within some standard deviations sqrt(x). Far above `a` the
     derivative is less than any float.
     """
-    dtype = a.dtype
+    dtype = (x if type(a) in SCALARS else a).dtype
     a, x = np.broadcast_arrays(np.asarray(a, np.float64), np.asarray(x, np.float64))
     inside = (x > 0) & (a > 0) & (x < a + 40.0 * np.sqrt(a) + 800.0)
     a1, x1 = np.where(inside, a, 1.0), np.where(inside, x, 1.0)
@@ -307,6 +308,8 @@ def numpy_x_times(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give x f(y) by NumPy, and 0 where x is 0."""
 
     def apply(x: Any, y: Any) -> Any:
+        dtype = (y if type(x) in SCALARS else x).dtype
+        x, y = np.asarray(x, dtype), np.asarray(y, dtype)
         nothing = np.equal(x, 0) & ~np.isnan(y)
         return np.where(nothing, np.multiply(x, 0), x * function(y))
 

@@ -1,9 +1,9 @@
 """Matrix factorizations with orthogonal factors and eigenvalues: QR, SVD, Eigh, Eig.
 
 Derivatives are those of Giles (2008), sections 3.1 and 3.2, in the forms named at each.
-Where eigenvalues or singular values coincide, the derivative of single vectors does not
-exist; their mixing is taken as zero, which leaves derivatives of functions of the
-matrix that do not depend on the choice of vectors correct to first order.
+Where eigenvalues or singular values coincide, the derivative of their vectors does not
+exist; their mixing is taken as zero. So derivatives stay finite, and first derivatives of
+symmetric functions of the values are right.
 """
 
 from __future__ import annotations

@@ -1,0 +1,464 @@
+"""Branches: one of several programs, chosen by a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pullback import dtypes, tree
+from pullback.calls.interpret import plan, run_raw
+from pullback.calls.program import (
+    Written,
+    append_zero,
+    apply_pruned,
+    chosen,
+    cut,
+    given_tangents,
+    has_effects,
+    is_concrete,
+    prune_fixed,
+    python_value,
+    rewired,
+    share_consts,
+    spread,
+    spread_tangents,
+    with_types,
+    with_zeros,
+    write_down,
+)
+from pullback.config import config
+from pullback.core.aval import Aval
+from pullback.core.calling import as_value, check_callable
+from pullback.core.jaxpr import Jaxpr, Var, evaluate
+from pullback.core.jaxpr import prune as prune_jaxpr
+from pullback.core.origin import called_at, name_of
+from pullback.core.primitive import Dim, Primitive
+from pullback.core.trace import Value, aval_of
+from pullback.core.zero import Unknown, is_zero
+from pullback.errors import ArgumentError, ControlFlowError
+from pullback.primitives.structural import frozen, reshape
+from pullback.primitives.table import clamp, convert, eq, ne, select
+from pullback.transforms.batch import batch_jaxpr
+from pullback.transforms.jvp import jvp_jaxpr
+from pullback.transforms.linearize import Linearized, linearize_jaxpr
+from pullback.transforms.transpose import transpose_jaxpr
+
+
+@frozen
+class Cond(Primitive):
+    """The results of one of several programs with the same operands.
+
+    The first operand is the number of the branch, an int32 scalar inside the range.
+    """
+
+    branches: tuple[Jaxpr, ...]
+
+    multiple = True
+    calls = True
+
+    @property
+    def effects(self) -> bool:  # type: ignore[override]
+        """Whether a branch must run even if no result is used."""
+        return has_effects(*self.branches)
+
+    def linear_in(self, unknown: Sequence[bool]) -> tuple[int, ...] | None:
+        # Whether the branches are linear there shows when they are transposed.
+        return None if unknown[0] else tuple(i for i, u in enumerate(unknown) if u)
+
+    def linear_result(self, operands: Sequence[Value]) -> list[Aval]:
+        return self.abstract()
+
+    def abstract(self, *avals: Aval) -> list[Aval]:
+        return self.branches[0].out_avals
+
+    def eager(self, *operands: Value) -> list[Value]:
+        return run_raw(self, operands)  # type: ignore[return-value]
+
+    def raw(self, index: Any, *operands: Any) -> list[Any]:
+        """Run the chosen branch on NumPy values."""
+        return plan(self.branches[int(index)])(operands)
+
+    def lower(self, ctx: Any, *operands: Any) -> Any:
+        index, *rest = operands
+        regions = [
+            ctx.region([], lambda b=branch: ctx.jaxpr(b, rest))
+            for branch in self.branches
+        ]
+        outs = self.abstract()
+        return ctx.emit_many("stablehlo.case", [index], outs, "", regions)
+
+    def jvp(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
+        nonzero, given = given_tangents(tangents[1:])
+        branches, out_nonzero = jvp_branches(self.branches, nonzero)
+        results = Cond(branches)(*primals, *given)
+        outs, dots = cut(results, len(out_nonzero))
+        return outs, spread_tangents(dots, out_nonzero, outs)
+
+    def linearize(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
+        nonzero, given = given_tangents(tangents[1:])
+        parts = linearize_branches(self.branches, nonzero)
+        results = Cond(parts.primal)(*primals)
+        outs = results[: len(parts.out_nonzero)]
+        if not any(parts.out_nonzero):
+            return outs, spread_tangents([], parts.out_nonzero, outs)
+        known = [*primals[1:], *results]
+        residuals = [known[i] for i in parts.sources]
+        dots = Cond(parts.linear)(primals[0], *residuals, *given)
+        return outs, spread_tangents(dots, parts.out_nonzero, outs)
+
+    def transpose(self, cotangents: Sequence[Any], *operands: Value) -> list[Any]:
+        unknown = [isinstance(x, Unknown) for x in operands[1:]]
+        given = [not is_zero(c) for c in cotangents]
+        branches, nonzero = transpose_branches(self.branches, unknown, given)
+        known = [x for x, u in zip(operands[1:], unknown) if not u]
+        # Nobody asks for the cotangent of a tangent that is known to be zero.
+        asked = [not getattr(x, "zero", False) for x in chosen(operands[1:], unknown)]
+        values = [operands[0], *known, *chosen(cotangents, given)]
+        found = apply_pruned(Cond(branches), values, chosen(asked, nonzero))
+        return [None, *spread(spread(found, nonzero), unknown)]
+
+    def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
+        in_dims = tuple(dims[1:])
+        plain = [batch_jaxpr(b, size, in_dims)[1] for b in self.branches]
+        by_element = dims[0] is not None
+        force = [by_element or any(d is not None for d in ds) for ds in zip(*plain)]
+        branches = tuple(
+            [batch_jaxpr(b, size, in_dims, force)[0] for b in self.branches]
+        )
+        out_dims = [0 if f else None for f in force]
+        if not by_element:
+            return Cond(branches)(*operands), out_dims
+        outs = choose_elements(operands[0], size, branches, operands[1:])
+        return outs, out_dims
+
+    def prune(
+        self, wanted: Sequence[bool]
+    ) -> tuple[Cond, Sequence[bool], Sequence[bool]]:
+        """Drop results, and what only they needed: see `core.jaxpr.prune_eqn`."""
+        kept = [prune_jaxpr(b, wanted)[1] for b in self.branches]
+        required = [any(flags) for flags in zip(*kept)]
+        branches = tuple([prune_fixed(b, wanted, required)[0] for b in self.branches])
+        return Cond(branches), [True, *required], wanted
+
+
+def choose_elements(
+    index: Value, size: int, branches: Sequence[Jaxpr], operands: Sequence[Value]
+) -> list[Value]:
+    """Run every branch on the whole batch, and choose for each element."""
+    results = [evaluate(b, operands) for b in branches]
+    outs = results[-1]
+    for i in range(len(branches) - 2, -1, -1):
+        outs = [
+            select(reshape(eq(index, i), (size,) + (1,) * (len(y.shape) - 1)), x, y)
+            for x, y in zip(results[i], outs)
+        ]
+    return outs
+
+
+# -- branches, transformed ------------------------------------------------------------
+
+
+def any_of(flags: Sequence[Sequence[bool]]) -> list[bool]:
+    """Say, for each place, whether some branch has it set."""
+    return [any(column) for column in zip(*flags)]
+
+
+def jvp_branches(
+    branches: Sequence[Jaxpr], nonzero: Sequence[bool]
+) -> tuple[tuple[Jaxpr, ...], list[bool]]:
+    """Give the branches with tangents, and which results have some in any branch."""
+    make = any_of([jvp_jaxpr(b, nonzero)[1] for b in branches])
+    return tuple([jvp_jaxpr(b, nonzero, make)[0] for b in branches]), make
+
+
+def transpose_branches(
+    branches: Sequence[Jaxpr], unknown: Sequence[bool], given: Sequence[bool]
+) -> tuple[tuple[Jaxpr, ...], list[bool]]:
+    """Give the branches walked backwards, and which unknowns any of them answers."""
+    pairs = [transpose_jaxpr(b, unknown, given) for b in branches]
+    nonzero = any_of([n for _, n in pairs])
+    avals = [a.tangent() for a in chosen(branches[0].in_avals, unknown)]
+    return tuple([with_zeros(b, n, nonzero, avals) for b, n in pairs]), nonzero
+
+
+class LinearBranches(NamedTuple):
+    """Branches split into what computes and what is linear.
+
+    Fields:
+        primal: for each branch, operands -> outputs and then slots of residuals.
+        linear: for each branch, residuals and then tangents -> tangents.
+        out_nonzero: for each output, whether it has a tangent.
+        sources: for each residual, where it stands in (operands, outputs, slots).
+    """
+
+    primal: tuple[Jaxpr, ...]
+    linear: tuple[Jaxpr, ...]
+    out_nonzero: list[bool]
+    sources: list[int]
+
+
+def linearize_branches(
+    branches: tuple[Jaxpr, ...], nonzero: Sequence[bool]
+) -> LinearBranches:
+    """Split every branch; residuals of one type share a slot between branches."""
+    cache = branches[0].cache
+    key = ("linearize branches", branches, tuple(nonzero))
+    if key not in cache:
+        parts = [linearize_jaxpr(b, nonzero) for b in branches]
+        out_nonzero = any_of([p.out_nonzero for p in parts])
+        slots: list[Aval] = []
+        places = [place_residuals(p, len(branches[0].inputs), slots) for p in parts]
+        sources = sorted({s for ps in places for s in ps})
+        avals = [*branches[0].in_avals, *branches[0].out_avals, *slots]
+        types = {s: avals[s] for s in sources}
+        cache[key] = LinearBranches(
+            tuple([primal_branch(p, ps, slots) for p, ps in zip(parts, places)]),
+            tuple(
+                [
+                    linear_branch(p, ps, types, out_nonzero)
+                    for p, ps in zip(parts, places)
+                ]
+            ),
+            out_nonzero,
+            sources,
+        )
+    return cache[key]  # type: ignore[no-any-return]
+
+
+def place_residuals(
+    parts: Linearized, count_inputs: int, slots: list[Aval]
+) -> list[int]:
+    """Say where each residual of a branch is found, making slots as needed."""
+    count_outs = len(parts.out_nonzero)
+    outputs, residuals = cut(parts.primal.outputs, count_outs)
+    base = count_inputs + count_outs
+    taken: set[int] = set()
+    places = []
+    for atom, source in zip(residuals, parts.residual_inputs):
+        if source is not None:
+            places.append(source)
+            continue
+        if atom in outputs:
+            places.append(count_inputs + outputs.index(atom))
+            continue
+        fitting = (
+            i for i, a in enumerate(slots) if i not in taken and a.matches(atom.aval)
+        )
+        slot = next(fitting, len(slots))
+        if slot == len(slots):
+            slots.append(atom.aval)
+        taken.add(slot)
+        places.append(base + slot)
+    return places
+
+
+def primal_branch(
+    parts: Linearized, places: Sequence[int], slots: Sequence[Aval]
+) -> Jaxpr:
+    """Give a branch that fills its slots, with zeros in those of other branches."""
+    primal, count_outs = parts.primal, len(parts.out_nonzero)
+    outputs, residuals = cut(primal.outputs, count_outs)
+    base = len(primal.inputs) + count_outs
+    filled = {p - base: atom for p, atom in zip(places, residuals) if p >= base}
+    eqns = list(primal.eqns)
+    for i, aval in enumerate(slots):
+        outputs.append(filled[i] if i in filled else append_zero(eqns, aval))
+    return Jaxpr(primal.inputs, outputs, eqns, primal.name)
+
+
+def linear_branch(
+    parts: Linearized,
+    places: Sequence[int],
+    types: dict[int, Aval],
+    out_nonzero: Sequence[bool],
+) -> Jaxpr:
+    """Give a linear branch that takes the residuals of all branches."""
+    known, tangents = cut(parts.linear.inputs, len(places))
+    # Each residual is listed once by `linear_jaxpr`, so that no place is taken twice.
+    own = dict(zip(places, known))
+    assert len(own) == len(known), "a residual is listed twice"
+    leading = [own.get(s) or Var(a) for s, a in types.items()]
+    avals = [v.aval.tangent() for v in parts.primal.outputs[: len(out_nonzero)]]
+    linear = rewired(parts.linear, [*leading, *tangents])
+    return with_zeros(linear, parts.out_nonzero, out_nonzero, avals)
+
+
+# -- the functions of users ------------------------------------------------------------
+
+
+def branch_number(pred: Any, who: str) -> Value:
+    """Give 1 for a true predicate and 0 for a false one.
+
+    Raises:
+        ControlFlowError: it is no scalar.
+    """
+    value = as_value(pred, f"{who}: the predicate")
+    aval = aval_of(value)
+    if aval.shape != () or dtypes.is_complex(aval.dtype):
+        raise ControlFlowError(
+            f"{who}: the predicate has type {aval}; it must be a scalar boolean.",
+            where=called_at(),
+            mend="Reduce it with jnp.all or jnp.any; to choose for each element use "
+            "jnp.where or vmap.",
+        )
+    if aval.dtype != dtypes.bool_:
+        value = ne(value, 0)
+    return convert(value, dtypes.int32)
+
+
+def write_branches(
+    functions: Sequence[Callable[..., Any]], operands: Sequence[Any], who: str
+) -> tuple[tuple[Jaxpr, ...], list[Value], list[Value], tree.TreeDef]:
+    """Write all branches down, with the same operands and types of results.
+
+    Returns:
+        The programs, the values they captured, the operands' leaves, and the structure
+        of the result.
+    """
+    leaves, in_tree = tree.flatten(tuple(operands))
+    values = [as_value(x, f"{who}: an operand") for x in leaves]
+    avals = [aval_of(x) for x in values]
+    written = [write_down(f, in_tree, avals, who) for f in functions]
+    for f, w in zip(functions, written):
+        check_same_tree(who, functions[0], written[0], f, w)
+    types = [common_types(who, functions, written, i) for i in range(count_outs(written))]
+    jaxprs, consts = share_consts(
+        [with_types(w.jaxpr, types) for w in written], [w.consts for w in written]
+    )
+    return tuple(jaxprs), consts, values, written[0].out_tree
+
+
+def count_outs(written: Sequence[Written]) -> int:
+    """Give the number of results of branches."""
+    return len(written[0].jaxpr.outputs)
+
+
+def check_same_tree(who: str, f: Any, first: Written, g: Any, other: Written) -> None:
+    """Raise if two branches give different structures."""
+    if first.out_tree == other.out_tree:
+        return
+    one, two = (
+        set(tree.path_strings(w.out_tree.unflatten(w.jaxpr.out_avals)))
+        for w in (first, other)
+    )
+    paths = ", ".join(repr(p or "the root") for p in sorted(one ^ two))
+    at = f" They differ at {paths}." if paths else ""
+    raise ControlFlowError(
+        f"{who}: branches must have the same structure; {name_of(f)} gave "
+        f"{first.out_tree} and {name_of(g)} gave {other.out_tree}.{at}",
+        where=called_at(),
+        mend="Return the same containers, with the same keys, from every branch.",
+    )
+
+
+def common_types(
+    who: str, functions: Sequence[Any], written: Sequence[Written], index: int
+) -> Aval:
+    """Give the type of one result in all branches; weak types yield to strong ones.
+
+    Raises:
+        ControlFlowError: the branches disagree.
+    """
+    found = [w.jaxpr.out_avals[index] for w in written]
+    first = found[0]
+    if all(a.matches(first) for a in found):
+        return first if all(a.weak for a in found) else first.strong()
+    strong = {a.dtype for a in found if not a.weak}
+    dtype, weak = dtypes.promote(*[(a.dtype, a.weak) for a in found])
+    if len({a.shape for a in found}) == 1 and strong <= {dtype}:
+        return Aval(first.shape, dtype, weak)
+    g, other = next((g, a) for g, a in zip(functions, found) if not a.matches(first))
+    like = written[0].out_tree.unflatten(written[0].jaxpr.out_avals)
+    path = tree.path_strings(like)[index]
+    raise ControlFlowError(
+        f"{who}: branches must give equal types; output{path} of "
+        f"{name_of(functions[0])} is {first}, that of {name_of(g)} is {other}.",
+        where=called_at(),
+        mend="Make the shapes equal, and convert dtypes with astype.",
+    )
+
+
+def cond(
+    pred: Any,
+    true_fun: Callable[..., Any],
+    false_fun: Callable[..., Any],
+    *operands: Any,
+    **keyword: Any,
+) -> Any:
+    """Give `true_fun(*operands)` if `pred` is true, else `false_fun(*operands)`.
+
+    Only one of them runs, except under `vmap` over the predicate, where both do. Both
+    are traced, whatever the predicate is, and may capture arrays and traced values.
+
+    Args:
+        pred: a scalar boolean, or a number that is true where it is not zero.
+        true_fun: a function of the operands.
+        false_fun: another, with results of the same structure, shapes and dtypes.
+        operands: trees of arrays.
+        keyword: `operand=x` gives the only operand by name.
+
+    Raises:
+        ControlFlowError: the predicate is no scalar, or the branches disagree.
+
+    Example:
+        >>> import pullback.numpy as jnp
+        >>> print(cond(3. > 2., jnp.sin, jnp.cos, 0.))
+        0.0
+    """
+    if keyword:
+        if list(keyword) != ["operand"] or operands:
+            raise ArgumentError(
+                f"cond got keyword arguments {', '.join(keyword)}.",
+                where=called_at(),
+                mend="Pass operands by position: cond(pred, true_fun, false_fun, x).",
+            )
+        operands = (keyword["operand"],)
+    check_callable(true_fun, "cond")
+    check_callable(false_fun, "cond")
+    index = branch_number(pred, "cond")
+    if config.disable_jit and is_concrete(index):
+        return (true_fun if python_value(index) else false_fun)(*operands)
+    branches, consts, values, out_tree = write_branches(
+        (false_fun, true_fun), operands, "cond"
+    )
+    return out_tree.unflatten(Cond(branches)(index, *consts, *values))
+
+
+def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+    """Give `branches[index](*operands)`, the index moved into the range.
+
+    Args:
+        index: a scalar integer.
+        branches: functions of the operands with results of equal types.
+        operands: trees of arrays.
+
+    Raises:
+        ControlFlowError: the index is no integer scalar, or the branches disagree.
+    """
+    functions = tuple(branches)
+    if not functions:
+        raise ArgumentError(
+            "switch was given no branches.", where=called_at(), mend="Give at least one."
+        )
+    for f in functions:
+        check_callable(f, "switch")
+    value = as_value(index, "switch: the index")
+    aval = aval_of(value)
+    if aval.shape != () or not dtypes.is_integer(aval.dtype):
+        raise ControlFlowError(
+            f"switch: the index has type {aval}; it must be a scalar integer.",
+            where=called_at(),
+            mend="Convert it with astype(int), or use cond for a boolean.",
+        )
+    if len(functions) == 1:
+        return functions[0](*operands)
+    last = len(functions) - 1
+    limits = [np.asarray(n, aval.dtype)[()] for n in (0, last)]
+    value = clamp(limits[0].item(), value, limits[1].item())
+    value = convert(value, dtypes.int32)
+    if config.disable_jit and is_concrete(value):
+        return functions[int(value)](*operands)
+    jaxprs, consts, values, out_tree = write_branches(functions, operands, "switch")
+    return out_tree.unflatten(Cond(jaxprs)(value, *consts, *values))

@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback import dtypes
 from pullback.core.origin import called_at
-from pullback.core.trace import Value
+from pullback.core.trace import Value, aval_of
 from pullback.errors import ArgumentError
 from pullback.numpy.arguments import array_argument, describe, wrong_dtype
 from pullback.numpy.promotion import as_inexact, convert, promote, promote_arrays
@@ -46,7 +46,10 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Value:
         )
     condition = truth(condition, "where")
     x, y = promote("where", x, y)
-    return table.select(condition, x, y)
+    out = table.select(condition, x, y)
+    if aval_of(x).weak and aval_of(y).weak:
+        return table.convert(out, out.dtype, True)
+    return out
 
 
 def clip(arr: Any = None, /, min: Any = None, max: Any = None, **old: Any) -> Value:

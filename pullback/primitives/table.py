@@ -347,6 +347,8 @@ def choose(ctx: Any, out: Aval, condition: Any, x: Any, y: Any) -> Any:
 
 def numpy_select(condition: Any, x: Any, y: Any) -> Any:
     """Choose by NumPy, keeping the dtype of the array among `x` and `y`."""
+    if type(x) in SCALARS and type(y) in SCALARS:
+        x = dtypes.scalar_dtype(type(x)).type(x)
     return np.where(condition, x, y)
 
 
@@ -379,7 +381,7 @@ class Select(Row):
         condition, x, y = avals
         self.check_dtypes(avals)
         shape = broadcast_shapes([condition.shape, x.shape, y.shape], "select")
-        return Aval(shape, x.dtype, x.weak and y.weak)
+        return Aval(shape, x.dtype)
 
     def weak_result(self, all_weak: bool) -> bool:
         return False

@@ -24,6 +24,16 @@ from pullback.custom.gradient import custom_gradient as custom_gradient
 from pullback.dtypes import float0 as float0
 from pullback.primitives.callbacks import io_callback as io_callback
 from pullback.primitives.callbacks import pure_callback as pure_callback
+from pullback.runtime import block_until_ready as block_until_ready
+from pullback.runtime import default_backend as default_backend
+from pullback.runtime import device_count as device_count
+from pullback.runtime import device_get as device_get
+from pullback.runtime import device_put as device_put
+from pullback.runtime import devices as devices
+from pullback.runtime import disable_jit as disable_jit
+from pullback.runtime import enable_x64 as enable_x64
+from pullback.runtime import local_device_count as local_device_count
+from pullback.runtime import local_devices as local_devices
 from pullback.transforms.derivatives import grad as grad
 from pullback.transforms.derivatives import hessian as hessian
 from pullback.transforms.derivatives import jacfwd as jacfwd

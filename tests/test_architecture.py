@@ -61,6 +61,7 @@ LAYERS = (
             "nn",
             "ode",
             "random",
+            "runtime",
             "scipy",
             "test_util",
             "tree_util",

@@ -182,8 +182,8 @@ def check_first_order(f, xs, tol, what):
 
 
 def inner(a, b):
-    """Give the product without conjugation, as transposes mean it."""
-    return np.sum(np.asarray(a) * np.asarray(b))
+    """Give the product without conjugation, as transposes mean it: over the reals."""
+    return np.sum(np.asarray(a) * np.asarray(b)).real
 
 
 def stacks_of(args, size=3):

@@ -132,11 +132,11 @@ def over_batch(f: Callable[..., tuple[Any, ...]], *arrays: Any) -> list[Any]:
     count = math.prod(batch)
     flat: list[Any] = [x.reshape((count, *x.shape[len(batch) :])) for x in arrays]
     if not count:
-        # The results' shapes are those of any matrix.
-        shapes = [
-            np.shape(y) for y in f(*[np.ones(x.shape[1:], x.dtype) for x in flat])
+        # The results' types are those of any matrix.
+        some = [
+            np.asarray(y) for y in f(*[np.ones(x.shape[1:], x.dtype) for x in flat])
         ]
-        return [np.zeros((*batch, *shape), arrays[0].dtype) for shape in shapes]
+        return [np.zeros((*batch, *y.shape), y.dtype) for y in some]
     rows = [f(*row) for row in zip(*flat)]
     return [np.stack(c).reshape((*batch, *np.shape(c[0]))) for c in zip(*rows)]
 

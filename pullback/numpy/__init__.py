@@ -134,6 +134,10 @@ from pullback.numpy.creation import (
     zeros,
     zeros_like,
 )
+from pullback.numpy.integers import (
+    gcd,
+    lcm,
+)
 from pullback.numpy.padding import (
     pad,
 )
@@ -583,6 +587,7 @@ __all__ = [
     "fromiter",
     "full",
     "full_like",
+    "gcd",
     "generic",
     "geomspace",
     "get_printoptions",
@@ -631,6 +636,7 @@ __all__ = [
     "issubdtype",
     "ix_",
     "kron",
+    "lcm",
     "ldexp",
     "left_shift",
     "less",

@@ -130,7 +130,7 @@ def quantile(
     method: str = "linear",
     keepdims: bool = False,
 ) -> Value:
-    """Give quantiles over axes, by five of NumPy's methods."""
+    """Give quantiles over axes, by five methods; integers become floats."""
     return _quantile("quantile", a, q, axis, method, keepdims, False)
 
 
@@ -156,7 +156,7 @@ def percentile(
     method: str = "linear",
     keepdims: bool = False,
 ) -> Value:
-    """Give percentiles over axes, by five of NumPy's methods."""
+    """Give percentiles over axes, by five methods; integers become floats."""
     q = ufuncs.divide(creation.asarray(q), 100.0)
     return _quantile("percentile", a, q, axis, method, keepdims, False)
 

@@ -1,0 +1,93 @@
+"""Quantiles, covariances and histograms against NumPy, with derivatives."""
+
+import numpy as np
+import pytest
+
+import pullback.numpy as jnp
+from pullback.errors import ArgumentError, DtypeError, ShapeError
+from tests.numpy.agreement import agrees, has_right_derivatives, integers, normal
+
+A, V, K = normal(3, 4), normal(4), integers(3, 4)
+HOLES = A.copy()
+HOLES[0, 1] = np.nan
+HOLES[2] = np.nan
+
+
+@pytest.mark.parametrize("q", [0.3, np.float32([0.0, 0.5, 0.99, 1.0])], ids=str)
+@pytest.mark.parametrize("method", ["linear", "lower", "higher", "nearest", "midpoint"])
+def test_quantiles_agree_with_numpy(q, method):
+    agrees("quantile", A, q, method=method)
+    agrees("quantile", A, q, axis=1, method=method)
+    agrees("percentile", K.astype(np.float32), q * 100, axis=0, method=method)
+    agrees("nanquantile", HOLES, q, axis=1, method=method)
+    agrees("nanpercentile", HOLES, q * 100, method=method)
+
+
+def test_reduced_axes_are_kept_on_demand():
+    agrees("quantile", A, np.float32([0.2, 0.4]), axis=(0, 1), keepdims=True)
+    agrees("median", A, axis=0, keepdims=True)
+
+
+@pytest.mark.parametrize("name", ["median", "nanmedian"])
+def test_medians_agree_with_numpy(name):
+    agrees(name, A)
+    agrees(name, K, axis=1)
+    agrees(name, HOLES)
+    agrees(name, HOLES, axis=0)
+
+
+def test_covariances_agree_with_numpy():
+    agrees("cov", A)
+    agrees("cov", A, A[:1])
+    agrees("cov", V)
+    agrees("cov", A, rowvar=False)
+    agrees("cov", A, bias=True)
+    agrees("cov", A, ddof=0)
+    agrees("cov", A, aweights=np.abs(V))
+    agrees("cov", A, fweights=np.array([1, 2, 3, 1]))
+    agrees("cov", A, fweights=np.array([1, 2, 3, 1]), aweights=np.abs(V))
+    agrees("cov", A + 1j * A[::-1])
+    agrees("corrcoef", A)
+    agrees("corrcoef", V)
+
+
+def test_histograms_agree_with_numpy():
+    agrees("histogram", A)
+    agrees("histogram", K, 4)
+    agrees("histogram", A, 5, (-1, 1))
+    agrees("histogram", A, np.float32([-1, 0, 0.5, 2]))
+    agrees("histogram", A, weights=np.abs(A))
+    agrees("histogram", A, density=True)
+    agrees("histogram", np.float32([1, 1, 1]))
+    agrees("histogram_bin_edges", A, 4)
+
+
+SMOOTH = {
+    "quantile": lambda x: jnp.quantile(x, jnp.array([0.3, 0.7]), axis=1),
+    "median": lambda x: jnp.median(x, axis=0),
+    "cov": jnp.cov,
+    "corrcoef": jnp.corrcoef,
+    "histogram": lambda x: jnp.histogram(x, 3, (-2, 2), weights=x * x)[0],
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_derivatives_are_right(name):
+    has_right_derivatives(SMOOTH[name], A)
+
+
+ERRORS = [
+    (lambda: jnp.quantile(A, 0.5, method="best"), ArgumentError, "'best'"),
+    (lambda: jnp.quantile(A, jnp.ones((2, 2))), ShapeError, r"f32\[2,2\]"),
+    (lambda: jnp.quantile(A + 1j, 0.5), DtypeError, r"c64\[3,4\]"),
+    (lambda: jnp.median(A[:0]), ShapeError, r"f32\[0,4\]"),
+    (lambda: jnp.cov(jnp.ones((2, 2, 2))), ShapeError, r"f32\[2,2,2\]"),
+    (lambda: jnp.histogram(A, "auto"), ArgumentError, "'auto'"),
+    (lambda: jnp.histogram(A, weights=V), ShapeError, r"f32\[3,4\].*f32\[4\]"),
+]
+
+
+@pytest.mark.parametrize(("f", "kind", "text"), ERRORS, ids=[e[2] for e in ERRORS])
+def test_what_does_not_fit_is_named(f, kind, text):
+    with pytest.raises(kind, match=text):
+        f()

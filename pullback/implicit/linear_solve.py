@@ -125,8 +125,10 @@ def tree_solver(method: Any) -> Callable[[Any, Any], Any]:
 
     def solve(matvec: Callable[[Any], Any], b: Any) -> Any:
         packing = Packing(b, "a linear solver")
-        x, _ = solver(packing.on_vectors(matvec), packing.pack(b))
-        return packing.unpack(x)
+        x, info = solver(packing.on_vectors(matvec), packing.pack(b))
+        who = f"the linear solve ({method}) of an implicit derivative"
+        mend = "Give another linear_solve, or make the problem better conditioned."
+        return report(who, packing.unpack(x), info, mend).x
 
     return solve
 

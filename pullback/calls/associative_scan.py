@@ -85,7 +85,8 @@ def check_lengths(elems: Any, values: Sequence[Value], axis: int) -> None:
     for x, path in zip(values, paths):
         if not -len(x.shape) <= axis < len(x.shape):
             raise ArgumentError(
-                f"associative_scan: elems{path} of type {aval_of(x)} has no axis {axis}.",
+                f"associative_scan: elems{path} of type {aval_of(x)} has no axis "
+                f"{axis}.",
                 where=called_at(),
                 mend="Give arrays that have the axis.",
             )
@@ -125,6 +126,8 @@ def interleave(a: Value, b: Value, axis: int) -> Value:
     n, m = a.shape[axis], b.shape[axis]
     if n > m:
         b = concatenate([b, slice_in_dim(a, n - 1, n, axis)], axis)
-    both = concatenate([expand_axes(a, [axis + 1]), expand_axes(b, [axis + 1])], axis + 1)
+    both = concatenate(
+        [expand_axes(a, [axis + 1]), expand_axes(b, [axis + 1])], axis + 1
+    )
     shape = (*a.shape[:axis], 2 * n, *a.shape[axis + 1 :])
     return slice_in_dim(reshape(both, shape), 0, n + m, axis)

@@ -1,10 +1,10 @@
 """Derivatives of loops that end when a condition says so.
 
 Forward mode runs the loop again with tangents. Reverse mode needs a bound `max_steps`:
-the number n of steps made is recorded, and the backward pass runs these n steps anew as a
-scan of scans, each about sqrt(max_steps) long, that keeps carries at the start of each
-inner scan only (Griewank and Walther, Evaluating Derivatives, section 12.1, two levels).
-So it holds O(sqrt(max_steps)) carries, and its time is in proportion to n.
+the number n of steps made is recorded, and the backward pass runs these n steps anew as
+a scan of scans, each about sqrt(max_steps) long, that keeps the carry at the start of
+each inner scan only (Griewank and Walther, Evaluating Derivatives, section 12.1, with
+two levels). So it holds O(sqrt(max_steps)) carries, and its time is in proportion to n.
 """
 
 from __future__ import annotations
@@ -184,9 +184,7 @@ def _steps_again(body: Jaxpr, num_consts: int, max_steps: int) -> Jaxpr:
     carry_avals = [Aval((), dtypes.int32), *body.in_avals[num_consts:]]
     segment_avals = [avals[0], *body.in_avals[:num_consts], *carry_avals]
     outer_jaxpr = stage_flat(segment, segment_avals, body.name).jaxpr
-    outer = Scan(
-        outer_jaxpr, segments, 1 + num_consts, 1 + num_carry, counted=True
-    )
+    outer = Scan(outer_jaxpr, segments, 1 + num_consts, 1 + num_carry, counted=True)
 
     def whole(count: Value, *values: Value) -> list[Value]:
         consts, carry = cut(values, num_consts)

@@ -63,7 +63,7 @@ class Checkpoint(Primitive):
         return Checkpoint(jaxpr, self.policy, self.prevent_cse, again)
 
     @property
-    def effects(self) -> bool:  # type: ignore[override]
+    def effects(self) -> bool:
         """Whether the program must run even if no result is used."""
         return has_effects(self.jaxpr)
 
@@ -78,7 +78,7 @@ class Checkpoint(Primitive):
         return self.jaxpr.out_avals
 
     def eager(self, *operands: Value) -> list[Value]:
-        return run_raw(self, operands)  # type: ignore[return-value]
+        return run_raw(self, operands)
 
     def raw(self, *operands: Any) -> list[Any]:
         """Run the program on NumPy values."""
@@ -111,7 +111,9 @@ class Checkpoint(Primitive):
             out_nonzero = parts.out_nonzero
         if not any(out_nonzero):
             return outs, spread_tangents([], out_nonzero, outs)
-        tangent = CheckpointTangent(self, tuple(nonzero), tuple(out_nonzero), len(saved))
+        tangent = CheckpointTangent(
+            self, tuple(nonzero), tuple(out_nonzero), len(saved)
+        )
         dots = tangent(*primals, *saved, *given)
         return outs, spread_tangents(dots, out_nonzero, outs)
 
@@ -284,7 +286,9 @@ def saved_parts(jaxpr: Jaxpr, nonzero: tuple[bool, ...], policy: Policy) -> Save
     if policy is not nothing_saveable:
         for eqn in primal.eqns:
             if policy.saves(eqn):
-                saveable.update(eqn.outputs)
+                # A name is that of the value itself, which other steps use without it.
+                named = isinstance(eqn.primitive, Name)
+                saveable.update(eqn.inputs if named else eqn.outputs)
     # What the residuals are made of, as far as it is not saved.
     live: set[Any] = {v for v in residuals if type(v) is Var}
     eqns = []
@@ -389,7 +393,9 @@ def checkpoint(
         if current_trace() is EVAL:
             return f(*args, **kwargs)
         count = len(args)
-        static = normalize_positions(static_argnums, count, "checkpoint: static_argnums")
+        static = normalize_positions(
+            static_argnums, count, "checkpoint: static_argnums"
+        )
         dynamic = tuple(x for i, x in enumerate(args) if i not in static)
 
         def call(arguments: Any, named: Any) -> Any:

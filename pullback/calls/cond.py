@@ -59,7 +59,7 @@ class Cond(Primitive):
     calls = True
 
     @property
-    def effects(self) -> bool:  # type: ignore[override]
+    def effects(self) -> bool:
         """Whether a branch must run even if no result is used."""
         return has_effects(*self.branches)
 
@@ -74,7 +74,7 @@ class Cond(Primitive):
         return self.branches[0].out_avals
 
     def eager(self, *operands: Value) -> list[Value]:
-        return run_raw(self, operands)  # type: ignore[return-value]
+        return run_raw(self, operands)
 
     def raw(self, index: Any, *operands: Any) -> list[Any]:
         """Run the chosen branch on NumPy values."""
@@ -323,7 +323,9 @@ def write_branches(
     written = [write_down(f, in_tree, avals, who) for f in functions]
     for f, w in zip(functions, written):
         check_same_tree(who, functions[0], written[0], f, w)
-    types = [common_types(who, functions, written, i) for i in range(count_outs(written))]
+    types = [
+        common_types(who, functions, written, i) for i in range(count_outs(written))
+    ]
     jaxprs, consts = share_consts(
         [with_types(w.jaxpr, types) for w in written], [w.consts for w in written]
     )
@@ -440,7 +442,9 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     functions = tuple(branches)
     if not functions:
         raise ArgumentError(
-            "switch was given no branches.", where=called_at(), mend="Give at least one."
+            "switch was given no branches.",
+            where=called_at(),
+            mend="Give at least one.",
         )
     for f in functions:
         check_callable(f, "switch")

@@ -58,7 +58,9 @@ class Plan:
                 outs.append(known[v])
             free.extend(known[v] for v in dead if v in made)
             many = eqn.primitive.multiple
-            self.steps.append((raw_rule(eqn.primitive), ins, tuple(outs) if many else outs[0]))
+            self.steps.append(
+                (raw_rule(eqn.primitive), ins, tuple(outs) if many else outs[0])
+            )
         self.outputs = [read(x) for x in jaxpr.outputs]
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:

@@ -73,9 +73,7 @@ def scan(
 
     def write() -> Written:
         like = carry.tree.unflatten(carry.avals), xs_tree.unflatten(slices)
-        written = write_down(
-            f, tree.structure(like), [*carry.avals, *slices], "scan"
-        )
+        written = write_down(f, tree.structure(like), [*carry.avals, *slices], "scan")
         pairs[:] = pair_trees(f, written)
         carry.check_tree(pairs[0], f)
         return written
@@ -125,7 +123,7 @@ def common_length(xs: Any, stacks: Sequence[Value], length: int | None) -> int:
             where=called_at(),
             mend="Give arrays with equal first axes, and the same length or none.",
         )
-    return next(iter(sizes.values()))
+    return int(next(iter(sizes.values())))
 
 
 def pair_trees(f: Any, written: Written) -> list[tree.TreeDef]:
@@ -183,7 +181,8 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
     if whole:
         rows = [
             reshape(
-                slice_in_dim(x, 0, whole, 0), (whole // batch_size, batch_size, *x.shape[1:])
+                slice_in_dim(x, 0, whole, 0),
+                (whole // batch_size, batch_size, *x.shape[1:]),
             )
             for x in stacks
         ]

@@ -17,7 +17,7 @@ from pullback.primitives.structural import frozen, linear_jvp
 
 
 class Policy:
-    """Says of which operations the results are kept; compared by its function and names.
+    """Says of which operations results are kept; compared by its function and names.
 
     Args:
         function: from an operation, its operands' types and its static parameters to a
@@ -27,7 +27,9 @@ class Policy:
 
     __slots__ = ("function", "names")
 
-    def __init__(self, function: Callable[..., Any], names: tuple[Any, ...] | None = None) -> None:
+    def __init__(
+        self, function: Callable[..., Any], names: tuple[Any, ...] | None = None
+    ) -> None:
         self.function = function
         self.names = names
 
@@ -54,7 +56,7 @@ class Policy:
     def __repr__(self) -> str:
         given = self.names
         inside = "" if given is None else f"({', '.join(map(repr, given))})"
-        return f"{name_of(self.function)}{inside}"
+        return f"{name_of(self.function).lstrip('_')}{inside}"
 
 
 @frozen
@@ -97,8 +99,8 @@ def as_policy(policy: Any) -> Policy:
         raise ArgumentError(
             f"checkpoint was given policy={policy!r}, which is no function.",
             where=called_at(),
-            mend="Give one of checkpoint_policies, or a function of (primitive, *avals, "
-            "**parameters).",
+            mend="Give one of checkpoint_policies, or a function of (primitive, "
+            "*avals, **parameters).",
         )
     return Policy(policy)
 
@@ -122,25 +124,25 @@ def _dots_with_no_batch_dims_saveable(primitive: Primitive, *_: Any, **__: Any) 
     return not left and not right
 
 
-def _only_names(
+def _save_only_these_names(
     names: tuple[str, ...], primitive: Primitive, *_: Any, **__: Any
 ) -> bool:
     return isinstance(primitive, Name) and primitive.label in names
 
 
-def _names_but(
+def _save_any_names_but_these(
     names: tuple[str, ...], primitive: Primitive, *_: Any, **__: Any
 ) -> bool:
     return isinstance(primitive, Name) and primitive.label not in names
 
 
-def _anything_but(
+def _save_anything_except_these_names(
     names: tuple[str, ...], primitive: Primitive, *_: Any, **__: Any
 ) -> bool:
     return not isinstance(primitive, Name) or primitive.label not in names
 
 
-def _either(
+def _save_from_both_policies(
     policies: tuple[Any, ...], primitive: Primitive, *avals: Any, **parameters: Any
 ) -> bool:
     return any(p(primitive, *avals, **parameters) for p in policies)
@@ -155,19 +157,19 @@ checkpoint_dots_with_no_batch_dims = dots_with_no_batch_dims_saveable
 
 def save_only_these_names(*names: str) -> Policy:
     """Keep the values that `checkpoint_name` gave one of these names."""
-    return Policy(_only_names, names)
+    return Policy(_save_only_these_names, names)
 
 
 def save_any_names_but_these(*names: str) -> Policy:
     """Keep the values that `checkpoint_name` gave a name, but not one of these."""
-    return Policy(_names_but, names)
+    return Policy(_save_any_names_but_these, names)
 
 
 def save_anything_except_these_names(*names: str) -> Policy:
     """Keep all values but those that `checkpoint_name` gave one of these names."""
-    return Policy(_anything_but, names)
+    return Policy(_save_anything_except_these_names, names)
 
 
 def save_from_both_policies(one: Any, other: Any) -> Policy:
     """Keep what either of two policies keeps."""
-    return Policy(_either, (as_policy(one), as_policy(other)))
+    return Policy(_save_from_both_policies, (as_policy(one), as_policy(other)))

@@ -308,7 +308,7 @@ class Carry:
         path = tree.path_strings(like)[index]
         wanted = self.avals[index]
         if found.shape != wanted.shape:
-            mend = "Let the body keep the shape, or start with an array of the final one."
+            mend = "Let the body keep the shape, or start with that of its result."
         else:
             mend = f"Start with an array of dtype {found.dtype.name}, or convert the "
             mend += f"body's result with astype({wanted.dtype.name!r})."

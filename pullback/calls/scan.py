@@ -79,7 +79,7 @@ class Scan(Primitive):
     calls = True
 
     @property
-    def effects(self) -> bool:  # type: ignore[override]
+    def effects(self) -> bool:
         """Whether the loop must run even if no result is used."""
         return has_effects(self.jaxpr)
 
@@ -112,7 +112,7 @@ class Scan(Primitive):
         return [*carry, *stacks]
 
     def eager(self, *operands: Value) -> list[Value]:
-        return run_raw(self, operands)  # type: ignore[return-value]
+        return run_raw(self, operands)
 
     def raw(self, *operands: Any) -> list[Any]:
         """Run the loop on NumPy values."""
@@ -144,9 +144,7 @@ class Scan(Primitive):
             for part, marks in zip(dots, flags)
         )
         scan = jvp_body(self, flags)
-        results = scan(
-            *count, *consts, *const_dots, *carry, *carry_dots, *xs, *x_dots
-        )
+        results = scan(*count, *consts, *const_dots, *carry, *carry_dots, *xs, *x_dots)
         outs, out_dots, ys, y_dots = cut(
             results, self.num_carry, sum(flags[1]), len(ys_nonzero)
         )
@@ -171,9 +169,7 @@ class Scan(Primitive):
             for part, marks in zip(dots, flags)
         )
         count = primals[: int(self.counted)]
-        found = parts.linear(
-            *count, *consts, *const_dots, *carry_dots, *xs, *x_dots
-        )
+        found = parts.linear(*count, *consts, *const_dots, *carry_dots, *xs, *x_dots)
         return outs, spread_tangents(found, nonzero, outs)
 
     def transpose(self, cotangents: Sequence[Any], *operands: Value) -> list[Any]:
@@ -202,9 +198,7 @@ class Scan(Primitive):
             zeros_of(x.aval.tangent())
             for x in chosen(chosen(parts[0], flags[0]), backward.const_nonzero)
         ]
-        cts = [
-            instantiate(c) for c, n in zip(carry_cts, backward.carry_nonzero) if n
-        ]
+        cts = [instantiate(c) for c, n in zip(carry_cts, backward.carry_nonzero) if n]
         values = [
             *count, *known_consts, *sums, *cts, *known_xs, *chosen(y_cts, given)
         ]  # fmt: skip

@@ -19,19 +19,15 @@ from pullback.core.aval import Aval
 from pullback.core.jaxpr import Atom, Eqn, Jaxpr, Var, evaluate
 from pullback.core.jaxpr import prune as prune_jaxpr
 from pullback.core.primitive import Dim
-from pullback.core.trace import Value, using
-from pullback.core.zero import Unknown, is_zero
+from pullback.core.trace import Value
 from pullback.primitives.structural import accumulate, reshape
 from pullback.primitives.table import add, le, lt, select, sub, zeros_like
 from pullback.transforms.batch import batch_jaxpr
 from pullback.transforms.jvp import jvp_jaxpr
-from pullback.transforms.linearize import (
-    Linearized,
-    linear_jaxpr,
-    linearize_jaxpr,
-)
-from pullback.transforms.stage import StageTrace, stage_flat
-from pullback.transforms.transpose import record, transpose_jaxpr
+from pullback.transforms.linearity import split_jaxpr
+from pullback.transforms.linearize import Linearized, linearize_jaxpr
+from pullback.transforms.stage import stage_flat
+from pullback.transforms.transpose import transpose_jaxpr
 
 #: Which of constants, carry and stacks something holds for.
 Flags = Sequence[Sequence[bool]]
@@ -94,9 +90,7 @@ def _jvp_body(scan: Any, flags: Flags) -> Any:
     )
     inputs = [*consts, *const_dots, *carry, *carry_dots, *xs, *x_dots]
     body = rewired(both, inputs, [*outs, *out_dots, *ys, *y_dots])
-    return scan.like(
-        body, len(consts) + len(const_dots), len(carry) + len(carry_dots)
-    )
+    return scan.like(body, len(consts) + len(const_dots), len(carry) + len(carry_dots))
 
 
 # -- linearization ---------------------------------------------------------------------
@@ -166,34 +160,15 @@ def split_unknown(jaxpr: Jaxpr, unknown: Sequence[bool]) -> Linearized:
     The primal part takes the known inputs alone, and gives the known outputs and the
     residuals; `residual_inputs` counts all inputs.
     """
-    key = ("unknown", tuple(unknown))
-    if key in jaxpr.cache:
-        return jaxpr.cache[key]  # type: ignore[no-any-return]
-    trace = StageTrace(jaxpr.name)
-    values = [
-        None if u else trace.input(a) for a, u in zip(jaxpr.in_avals, unknown)
-    ]
-    outs: list[Value] = []
-
-    def run(*xs: Value) -> list[Value]:
-        outs.extend(evaluate(jaxpr, xs))
-        return outs
-
-    with using(trace):
-        program = record(run, values, jaxpr.in_avals)
-    # What comes out of an operation on tangents is unknown, even if it is zero.
-    out_unknown = [isinstance(y, Unknown) for y in outs]
-    nonzero = [not is_zero(t) for t in program.outputs]
-    linear, residuals = linear_jaxpr(program, jaxpr.name)
-    linear = with_zeros(linear, nonzero, out_unknown, [a.tangent() for a in jaxpr.out_avals])
-    where = {id(x): i for i, x in enumerate(values) if x is not None}
-    sources = [where.get(id(r)) for r in residuals]
-    known = [y for y, u in zip(outs, out_unknown) if not u]
-    closed = trace.finish([*known, *residuals])
-    assert not closed.consts, "a jaxpr holds no constants"
-    result = Linearized(closed.jaxpr, linear, out_unknown, sources)
-    jaxpr.cache[key] = result
-    return result
+    parts = split_jaxpr(jaxpr, unknown)
+    places = [i for i, u in enumerate(unknown) if not u]
+    outs = parts.known.outputs[: len(parts.out_linear) - sum(parts.out_linear)]
+    pool = [*parts.known.inputs, *parts.known.outputs]
+    primal = rewired(
+        parts.known, parts.known.inputs, [*outs, *(pool[i] for i in parts.sources)]
+    )
+    residual_inputs = [places[i] if i < len(places) else None for i in parts.sources]
+    return Linearized(primal, parts.linear, parts.out_linear, residual_inputs)
 
 
 def assemble(
@@ -211,7 +186,11 @@ def assemble(
     count_outs = sum(known_outs)
     # A carry that is known after this step may have been marked as unknown anyway.
     outputs = list(split.primal.outputs)
-    given = [True] * all_outs if settled_outs is None else [not n for n in split.out_nonzero]
+    given = (
+        [True] * all_outs
+        if settled_outs is None
+        else [not n for n in split.out_nonzero]
+    )
     outs, residuals = cut(outputs, sum(given))
     by_place = iter(outs)
     kept = [
@@ -378,7 +357,7 @@ def _transposed_body(
             break
         carry = found
     back, nonzero = transpose_jaxpr(scan.jaxpr, marks, [*carry, *given])
-    const_nonzero, carry_found, x_nonzero = cut(nonzero, *sizes)
+    const_nonzero, _, x_nonzero = cut(nonzero, *sizes)
     body = sum_constants(
         scan, back, marks, (const_unknown, x_unknown), (nonzero, sizes), carry
     )
@@ -412,16 +391,14 @@ def sum_constants(
     """Give the body of a backward scan: cotangents of constants are summed."""
     const_unknown, x_unknown = unknown
     nonzero, sizes = found
-    const_nonzero, carry_found, x_nonzero = cut(nonzero, *sizes)
+    const_nonzero, carry_found, _ = cut(nonzero, *sizes)
     known_consts, known_xs, cts, y_cts = cut(
         back.inputs,
         len(const_unknown) - sum(const_unknown),
         len(x_unknown) - sum(x_unknown),
         sum(carry),
     )
-    at_consts, at_carry, at_xs = cut(
-        back.outputs, sum(const_nonzero), sum(carry_found)
-    )
+    at_consts, at_carry, at_xs = cut(back.outputs, sum(const_nonzero), sum(carry_found))
     eqns = list(back.eqns)
     sums = [Var(v.aval.tangent()) for v in at_consts]
     totals = [append(eqns, accumulate, s, v) for s, v in zip(sums, at_consts)]
@@ -466,7 +443,14 @@ def batch_body(
         by_element: whether the elements make different numbers of steps; then these
             lead the constants, and the greatest of them leads the carry.
     """
-    key = ("batch", size, tuple(const_dims), tuple(carry), tuple(slice_dims), by_element)
+    key = (
+        "batch",
+        size,
+        tuple(const_dims),
+        tuple(carry),
+        tuple(slice_dims),
+        by_element,
+    )
     return cached(  # type: ignore[no-any-return]
         scan,
         key,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -72,7 +71,7 @@ class While(Primitive):
     calls = True
 
     @property
-    def effects(self) -> bool:  # type: ignore[override]
+    def effects(self) -> bool:
         """Whether the loop must run even if no result is used."""
         return has_effects(self.cond_jaxpr, self.body_jaxpr)
 
@@ -90,7 +89,7 @@ class While(Primitive):
         return self.body_jaxpr.out_avals
 
     def eager(self, *operands: Value) -> list[Value]:
-        return run_raw(self, operands)  # type: ignore[return-value]
+        return run_raw(self, operands)
 
     def raw(self, *operands: Any) -> list[Any]:
         """Run the loop on NumPy values."""
@@ -144,7 +143,9 @@ class While(Primitive):
         nonzero, _ = given_tangents(carry_dots)
         nonzero = steady(
             nonzero,
-            lambda n: linearize_jaxpr(self.body_jaxpr, [*const_nonzero, *n]).out_nonzero,
+            lambda n: (
+                linearize_jaxpr(self.body_jaxpr, [*const_nonzero, *n]).out_nonzero
+            ),
         )
         if not any(nonzero):
             outs = self(*primals)
@@ -158,7 +159,9 @@ class While(Primitive):
         dots = tangent(*count, *primals, *given)
         return outs, spread_tangents(dots, nonzero, outs)
 
-    def run_counted(self, operands: Sequence[Value]) -> tuple[list[Value], Jaxpr | None]:
+    def run_counted(
+        self, operands: Sequence[Value]
+    ) -> tuple[list[Value], Jaxpr | None]:
         """Run the loop; give the number of steps if there is a bound, and the carry.
 
         Returns:

@@ -67,6 +67,9 @@ class LinearTracer(Tracer, Unknown):
 #: One linear operation (primitive, operands, results); operands that are no
 #: `LinearTracer` are residuals. The results are a list if the operation has several.
 Step = tuple[Primitive, tuple[Value, ...], Any]
+#: What makes the list that steps are appended to; while nans are looked for, the only
+#: entry makes lists with `origins`: id of a step -> the user's line.
+make_steps: list[Callable[[], list[Step]]] = [list]
 
 
 class LinearTrace(Trace):
@@ -76,7 +79,7 @@ class LinearTrace(Trace):
 
     def __init__(self, parent: Trace) -> None:
         self.parent = parent
-        self.steps: list[Step] = []
+        self.steps = make_steps[0]()
 
     def input(self, aval: Aval) -> LinearTracer:
         """Make an input of the linear program."""
@@ -433,17 +436,26 @@ def linear_jaxpr(program: LinearProgram, name: str) -> tuple[Jaxpr, list[Value]]
             return env[x]
         if type(x) in SCALARS or (type(x) is Array and not x.shape):
             return Literal(x, aval)
+        if getattr(x, "eqn", None) is not None and is_known_zero(x):
+            # As an input it would no longer be known to be zero.
+            if x not in env:
+                env[x] = Var(aval_of(x))
+                eqns.append(Eqn(zero_operation(env[x].aval), (), (env[x],)))
+            return env[x]
         if id(x) not in residuals:
             residuals[id(x)] = (x, Var(aval_of(x)))
         return residuals[id(x)][1]
 
-    for primitive, operands, results in live:
+    origins = getattr(program.steps, "origins", {})
+    for step in live:
+        primitive, operands, results = step
         avals = primitive.operand_avals(operands)
         atoms = tuple(read(x, a) for x, a in zip(operands, avals))
         outs = results if primitive.multiple else [results]
         for y in outs:
             env[y] = Var(y.aval)
-        eqns.append(Eqn(primitive, atoms, tuple(env[y] for y in outs)))
+        made = tuple(env[y] for y in outs)
+        eqns.append(Eqn(primitive, atoms, made, origins.get(id(step))))
     atoms_out = [env[x] for x in outputs]
     known = [var for _, var in residuals.values()]
     values = [value for value, _ in residuals.values()]

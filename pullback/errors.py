@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class PullbackError(Exception):
     """The base of all errors of this library.
@@ -93,12 +95,25 @@ class RuleTreeError(RuleError):
     """A custom rule whose output has another structure than its function's."""
 
 
+class RuleKeyError(RuleTreeError):
+    """A custom rule whose output has a key too many or too few."""
+
+
 class RuleShapeError(RuleError, ValueError):
-    """A custom rule whose output has a wrong shape or dtype."""
+    """A custom rule whose output has a wrong shape somewhere."""
+
+
+class RuleDtypeError(RuleError, ValueError):
+    """A custom rule whose output has a wrong dtype, or is no array, somewhere."""
 
 
 class LinearityError(RuleError):
-    """A custom rule that is not linear in its tangents or cotangents."""
+    """A custom rule that is not linear in its tangents or cotangents.
+
+    `rule` is the rule, None until it is known.
+    """
+
+    rule: Any = None
 
 
 class MissingCustomRule(RuleError, AttributeError):

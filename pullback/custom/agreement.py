@@ -6,7 +6,8 @@ in tree, shape and dtype, and that says what is wrong and how to mend it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from pullback import dtypes, tree
@@ -16,16 +17,23 @@ from pullback.core.calling import as_value, is_arraylike
 from pullback.core.closure import Closure
 from pullback.core.origin import name_of
 from pullback.core.trace import Tracer, Value, aval_of
-from pullback.core.zero import Zero, is_zero
 from pullback.custom.rule import describe_rule, rule_place
 from pullback.errors import (
     MissingCustomRule,
     RuleArityError,
+    RuleDtypeError,
     RuleError,
+    RuleKeyError,
     RuleShapeError,
     RuleTreeError,
 )
-from pullback.transforms.tangents import Paths, aval_text, fit_tangent, flatten_like
+from pullback.transforms.tangents import (
+    Mismatch,
+    Paths,
+    aval_text,
+    fit_tangent,
+    flatten_like,
+)
 
 _PAIR_FORMS = {
     "custom_jvp": "return primal_out, tangent_out",
@@ -43,13 +51,24 @@ def pair_of(out: Any, kind: str, rule: Callable[..., Any], fun: Any) -> tuple[An
     """
     if isinstance(out, (tuple, list)) and len(out) == 2:
         return out[0], out[1]
-    given = f"{len(out)} values" if isinstance(out, (tuple, list)) else (
-        "None" if out is None else f"a {type(out).__name__}"
-    )
+    given = describe_output(out)
+    if isinstance(out, (tuple, list)):
+        given = "1 value" if len(out) == 1 else f"{len(out)} values"
     raise RuleArityError(
         f"{describe_rule(kind, rule)} of {name_of(fun)} returned {given}, not a pair.",
         where=rule_place(rule),
         mend=f"Write `{_PAIR_FORMS[kind]}`.",
+    )
+
+
+def describe_output(out: Any) -> str:
+    """Say in two words what a rule returned."""
+    if out is None:
+        return "None"
+    return (
+        f"one array {aval_text(out)}"
+        if is_arraylike(out)
+        else f"a {type(out).__name__}"
     )
 
 
@@ -87,7 +106,7 @@ def check_primal_out(
 
     Raises:
         RuleTreeError: another container structure.
-        RuleShapeError: another shape or dtype somewhere.
+        RuleShapeError, RuleDtypeError: another shape or dtype somewhere.
     """
     wanted_tree, wanted = expected
     if out_tree == wanted_tree and all(
@@ -108,7 +127,7 @@ def check_primal_out(
     paths = tree.path_strings(wanted_tree.unflatten(wanted))
     for y, aval, path in zip(outs, wanted, paths):
         if y.shape != aval.shape or y.dtype != aval.dtype:
-            raise RuleShapeError(
+            raise _ERRORS["dtype" if y.shape == aval.shape else "shape"](
                 f"{what} gave a primal output{at(path)} of type {aval_of(y)}; the "
                 f"function's is {aval}.",
                 where=rule_place(rule),
@@ -122,37 +141,67 @@ def at(path: str) -> str:
 
 
 def tree_text(treedef: tree.TreeDef) -> str:
-    """Write a structure briefly."""
-    return str(treedef).removeprefix("PyTreeSpec(").split(", namespace=")[0].rstrip(")") + (
-        ")" * (str(treedef).count("(") - 1 and 0)
-    )
+    """Write a structure as its container would be written, `*` for each array."""
+    return _text(treedef.unflatten([_STAR] * treedef.num_leaves))
+
+
+_STAR = object()
+
+
+def _text(x: Any) -> str:
+    if x is _STAR:
+        return "*"
+    if x is None:
+        return "None"
+    if isinstance(x, dict):
+        return f"{{{', '.join(f'{k!r}: {_text(v)}' for k, v in x.items())}}}"
+    if tree.is_leaf(x):
+        return type(x).__name__
+    level = tree.one_level(x)
+    children = list(map(_text, level.children))
+    if type(x) is list:
+        return f"[{', '.join(children)}]"
+    if type(x) is tuple:
+        return f"({children[0]},)" if len(children) == 1 else f"({', '.join(children)})"
+    if hasattr(x, "_fields"):
+        children = [f"{name}={child}" for name, child in zip(x._fields, children)]
+    return f"{type(x).__name__}({', '.join(children)})"
+
+
+#: The error for each kind of mismatch.
+_ERRORS: Mapping[str, type[RuleError]] = MappingProxyType(
+    {
+        "tree": RuleTreeError,
+        "key": RuleKeyError,
+        "shape": RuleShapeError,
+        "dtype": RuleDtypeError,
+    }
+)
 
 
 def tangents_out(
     given: Any,
     out_tree: tree.TreeDef,
     outs: Sequence[Value],
-    kind: str,
     rule: Callable[..., Any],
     fun: Callable[..., Any],
 ) -> list[Any]:
     """Flatten a rule's output tangent; None and zeros of integers become `Zero`.
 
     Raises:
-        RuleTreeError: its structure is not the primal output's.
-        RuleShapeError: a shape or dtype that is no tangent of the primal output.
+        RuleTreeError, RuleKeyError: its structure is not the primal output's.
+        RuleShapeError, RuleDtypeError: a leaf that is no tangent of the primal output.
     """
     leaves, treedef = tree.flatten(given)
     if treedef == out_tree and all(map(is_tangent_of, leaves, outs)):
         return leaves
-    what = f"{describe_rule(kind, rule)} of {name_of(fun)}"
+    what = f"{describe_rule('custom_jvp', rule)} of {name_of(fun)}"
     like = out_tree.unflatten([aval_of(y) for y in outs])
 
-    def complain(difference: str, path: str) -> NoReturn:
-        error = RuleTreeError if " where a " in difference or "key" in difference else RuleShapeError
-        raise error(
-            f"{what} gave a tangent output{at(path)} that does not fit the primal "
-            f"output: {difference}.",
+    def complain(found: Mismatch) -> NoReturn:
+        raise _ERRORS[found.kind](
+            f"{what} gave a tangent output{at(found.path)} that does not fit the primal "
+            f"output: {found.what}.",
             where=rule_place(rule),
             mend="Return a tangent with the structure, shape and dtype of the primal "
             "output; None stands for zero.",
@@ -196,7 +245,8 @@ def cotangents_in(
 
     Raises:
         RuleArityError: a wrong number of cotangents.
-        RuleTreeError, RuleShapeError: one does not fit its argument.
+        RuleTreeError, RuleKeyError: one has another structure than its argument.
+        RuleShapeError, RuleDtypeError: one has a leaf that does not fit.
     """
     entries = bwd_entries(given, likes, rule, pull)
     out: list[Any] = []
@@ -207,14 +257,12 @@ def cotangents_in(
             out.append(entry)
             continue
 
-        def complain(difference: str, path: str, position: int = position) -> NoReturn:
+        def complain(found: Mismatch, position: int = position) -> NoReturn:
             what, where, _ = pull.describe(rule)
-            name = pull.site.wrapper.parameter(position)
-            tree_error = " where a " in difference or "key" in difference
-            tree_error = tree_error or "entries" in difference
-            raise (RuleTreeError if tree_error else RuleShapeError)(
-                f"{what} gave a cotangent for argument `{name}{path}` that does not "
-                f"fit it: {difference}.",
+            name = pull.site.wrapper.parameter(position) + found.path
+            raise _ERRORS[found.kind](
+                f"{what} gave a cotangent for argument `{name}` that does not "
+                f"fit it: {found.what}.",
                 where=where,
                 mend="Return for each argument a cotangent of its structure, shape and "
                 "dtype; None stands for zero.",
@@ -248,58 +296,44 @@ def bwd_entries(
             return (given,)
         what, where, fun = pull.describe(rule)
         raise RuleArityError(
-            f"{what} returned {len(given)} cotangents; {fun} has {count} "
-            f"differentiable argument{'s' if count != 1 else ''}.",
+            f"{what} returned {len(given)} cotangent{'s' if len(given) != 1 else ''}; "
+            f"{fun} has {count} differentiable argument{'s' if count != 1 else ''}.",
             where=where,
             mend="Return one entry per argument; None stands for a zero cotangent.",
         )
     if count == 1:
         return (given,)
     what, where, fun = pull.describe(rule)
-    if given is None:
-        returned = "None"
-    elif is_arraylike(given):
-        returned = f"one array {aval_text(given)}"
-    else:
-        returned = f"a {type(given).__name__}"
     raise RuleArityError(
-        f"{what} returned {returned}, not a tuple; {fun} has {count} differentiable "
-        "arguments.",
+        f"{what} returned {describe_output(given)}, not a tuple; {fun} has {count} "
+        "differentiable arguments.",
         where=where,
         mend="Return a tuple with one entry per argument; None stands for a zero "
         "cotangent.",
     )
 
 
-def missing_rule(fun: Callable[..., Any], kind: str) -> MissingCustomRule:
-    """Make the error for differentiating a function without any derivative rule."""
+def missing_rule(fun: Callable[..., Any], kind: str, bwd: Any) -> MissingCustomRule:
+    """Make the error for differentiating a function without any derivative rule.
+
+    Args:
+        fun: the function.
+        kind: its decorator.
+        bwd: its backward rule, if it has one without a forward pass.
+    """
     name = name_of(fun)
-    if kind == "custom_jvp":
+    if bwd is not None:
+        missing = f"a bwd rule `{name_of(bwd)}` but no fwd rule"
+        wanted = f"`@{name}.def_fwd`"
+    elif kind == "custom_jvp":
+        missing = "no derivative rule: none has been defined using defjvp"
         wanted = f"`@{name}.defjvp` (or `{name}.defjvps(...)`)"
     else:
+        missing = "no derivative rule: none has been defined using defvjp"
         wanted = f"`{name}.defvjp(fwd, bwd)`"
     return MissingCustomRule(
-        f"no derivative rule has been defined for {kind} function {name} using "
-        f"{'defjvp' if kind == 'custom_jvp' else 'defvjp'}, but it is being "
-        "differentiated.",
+        f"{kind} function {name} is being differentiated, but has {missing}.",
         where=f"Function at {rule_place(fun)[8:]}",
         mend=f"Define one with {wanted}, or drop the decorator to differentiate the "
         "function's body.",
     )
-
-
-def float0_zeros(avals: Sequence[Aval]) -> list[bool]:
-    """Give for each type whether it has tangents."""
-    return [dtypes.is_inexact(a.dtype) for a in avals]
-
-
-__all__ = [
-    "Zero",
-    "check_primal_out",
-    "cotangents_in",
-    "is_zero",
-    "missing_rule",
-    "output_leaves",
-    "pair_of",
-    "tangents_out",
-]

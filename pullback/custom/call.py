@@ -11,10 +11,11 @@ from pullback.core.aval import Aval
 from pullback.core.jaxpr import Jaxpr, evaluate
 from pullback.core.origin import called_at
 from pullback.core.primitive import Dim, Primitive
-from pullback.core.trace import Value, aval_of, current_trace
+from pullback.core.trace import Value, aval_of
 from pullback.core.zero import Forbidden, Unknown, Zero, is_zero
 from pullback.custom.agreement import missing_rule
-from pullback.custom.site import BatchedPull, BatchedSite, forward_error
+from pullback.custom.batching import BatchedPull, BatchedSite
+from pullback.custom.pull import forward_error
 from pullback.errors import CapturedError
 from pullback.primitives.structural import frozen, instantiate
 from pullback.transforms.jvp import jvp_flat
@@ -85,6 +86,10 @@ class CustomCall(Primitive):
     def stage(self, trace: Any, operands: tuple[Value, ...]) -> Any:
         if self.call_jaxpr is not None:
             return trace.emit(self, operands)
+        typed = self.site.typed(trace, operands)
+        if typed is not None:
+            return typed
+        self.site.wrapper.staged = True
         jaxpr, consts = self.staged([aval_of(x) for x in operands])
         self.site.forget_tracers()
         return trace.emit(
@@ -130,7 +135,7 @@ class CustomCall(Primitive):
         if site.has_jvp():
             return site.jvp(operands, dots)
         if not site.has_vjp():
-            raise missing_rule(site.rules.fun, site.kind)
+            raise missing_rule(site.rules.fun, site.kind, site.rules.bwd)
         perturbed = [not is_zero(t) for t in dots]
         forward = site.fwd(operands, perturbed)
         if "transpose" not in (site.forward, config.custom_vjp_forward):
@@ -147,7 +152,7 @@ class CustomCall(Primitive):
             return self.forbid(primals, index, tangents[index + self.count_consts])
         if not site.has_vjp():
             if not site.has_jvp():
-                raise missing_rule(site.rules.fun, site.kind)
+                raise missing_rule(site.rules.fun, site.kind, site.rules.bwd)
             operands = primals[self.count_consts :]
             return site.jvp(operands, self.split(tangents)[1])
         dots = self.split(tangents)[1]
@@ -194,7 +199,7 @@ class CustomCall(Primitive):
 
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         site = self.site
-        if self.count_consts:
+        if self.call_jaxpr is not None:
             # The staged program's constants lead; the site speaks of the rest alone.
             site = StagedSite(site, self.call_jaxpr, operands[: self.count_consts])
         batched = BatchedSite(site, size, dims[self.count_consts :])
@@ -205,7 +210,7 @@ class CustomCall(Primitive):
 class StagedSite:
     """A site whose function is a staged program with known constants."""
 
-    __slots__ = ("consts", "inner", "jaxpr")
+    __slots__ = ("consts", "inner", "jaxpr", "out_tree")
 
     def __init__(self, inner: Any, jaxpr: Any, consts: Sequence[Value]) -> None:
         self.inner = inner
@@ -311,6 +316,3 @@ class PullbackCall(Primitive):
         pull = BatchedPull(self.pull, size, dims[:n], dims[n:], outs)
         results = PullbackCall(pull, n)(*operands)
         return results, [0] * len(results)
-
-
-__all__ = ["CustomCall", "PullbackCall", "current_trace"]

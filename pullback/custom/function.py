@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
-import copyreg
 import dataclasses
 import functools
 import inspect
@@ -12,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pullback import tree
+from pullback.config import config
 from pullback.core.array import SCALARS, Array
 from pullback.core.calling import Signature, as_value, check_callable
 from pullback.core.closure import TracerFinder
@@ -27,10 +26,6 @@ from pullback.custom.rule import Rules, check_arity
 from pullback.custom.site import Site, watching
 from pullback.errors import ArgumentError, RuleArityError
 from pullback.transforms.linearize import LinearTrace
-
-_logs: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar(
-    "logs", default=None
-)
 
 
 class CustomFunction:
@@ -83,6 +78,8 @@ class CustomFunction:
         self.rules = rules
         self.forward = forward
         self.known_types: dict[Any, Any] = {}
+        # Whether a call is part of a program, which would not see new rules.
+        self.staged = False
         self.finder = TracerFinder()
         self._set_up(nondiff_argnums, nondiff_argnames)
         if isinstance(fun, CustomFunction):
@@ -149,16 +146,14 @@ class CustomFunction:
         """Give the name of a parameter."""
         return parameter_name(self.call_signature, position)
 
-    def collect_logs(self, logs: Any) -> None:
-        """Keep what a `bwd` rule logs for `with_logs`, if somebody asked."""
-        collector = _logs.get()
-        if collector is not None:
-            collector.append(logs)
-
     # -- attaching rules ---------------------------------------------------------------
 
     def _attach(self, **rules: Any) -> None:
         self.rules = dataclasses.replace(self.rules, **rules)
+        if self.staged:
+            # Programs that hold a call of the function know its old rules.
+            config.outdate()
+            self.staged = False
 
     def _count(self) -> int | None:
         """Give the number of parameters, None if it is not fixed."""
@@ -357,6 +352,3 @@ def check_callable_rule(rule: Any, kind: str, fun: Any) -> None:
     """Raise unless a rule is a function."""
     if not callable(rule):
         check_arity(rule, 0, kind, fun, "a function")
-
-
-__all__ = ["CustomFunction", "copyreg"]

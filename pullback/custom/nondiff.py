@@ -62,6 +62,10 @@ class Arguments(NamedTuple):
                 out.append(next(rest))
         return tuple(out)
 
+    def positions(self) -> list[int]:
+        """Give the positions that rules receive as primals."""
+        return [i for i in range(self.count) if i not in self.nondiff]
+
     def leading(self) -> list[Any]:
         """Give the nondiff values, which come first in rules."""
         return [self.nondiff[i] for i in sorted(self.nondiff)]

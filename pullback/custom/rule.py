@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from pullback.core.closure import Hole as Hole
 from pullback.core.closure import substitute
 from pullback.core.origin import called_at, defined_at, name_of
-from pullback.errors import RuleArityError
+from pullback.errors import LinearityError, PullbackError, RuleArityError
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,6 @@ class Rules:
         )
 
 
-class Placeholder:
-    """Stands in a rule for a traced value it captures, until the value is known."""
-
-    __slots__ = ()
-
-
 def replace_all(x: Any, old: Sequence[Any], new: Sequence[Any]) -> Any:
     """Rebuild a callable with some captured values replaced by others."""
     values = {id(a): b for a, b in zip(old, new, strict=True) if a is not b}
@@ -100,6 +95,22 @@ def rule_place(rule: Callable[..., Any]) -> str:
     at = called_at()
     called = f", c{at[1:]}" if at else "."
     return f"Rule at {defined_at(rule)}{called}"
+
+
+def name_rule(
+    error: PullbackError, kind: str, rule: Callable[..., Any], fun: str
+) -> LinearityError:
+    """Say in a linearity error which rule it is about, unless it says so."""
+    if isinstance(error, LinearityError) and error.rule is not None:
+        return error
+    of = "cotangent" if "bwd" in kind else "tangents"
+    what = (
+        f"{describe_rule(kind, rule)} of {fun} is not linear in its {of}: {error.what}"
+    )
+    where = f"Rule at {defined_at(rule)}. {error.where or called_at()}".strip()
+    named = LinearityError(what, where=where, mend=error.mend)
+    named.rule = rule
+    return named
 
 
 def check_arity(

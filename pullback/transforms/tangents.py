@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from pullback import dtypes, tree
 from pullback.core.array import SCALARS, Array
@@ -13,8 +13,22 @@ from pullback.core.trace import Tracer, Value
 from pullback.core.zero import Zero, is_zero
 from pullback.primitives.table import convert
 
-#: Raises an error about a mismatch: (what differs, path into the container).
-Complain = Callable[[str, str], NoReturn]
+class Mismatch(NamedTuple):
+    """How a tangent differs from what is wanted.
+
+    Fields:
+        kind: "tree", "key", "shape" or "dtype".
+        what: what was given, and what is expected.
+        path: where in the container.
+    """
+
+    kind: str
+    what: str
+    path: str
+
+
+#: Raises an error about a mismatch.
+Complain = Callable[[Mismatch], NoReturn]
 
 
 def flatten_like(like: Any, given: Any, complain: Complain) -> list[Any]:
@@ -41,26 +55,22 @@ def _walk(like: Any, given: Any, path: str, out: list[Any], complain: Complain) 
     if given is None or is_zero(given):
         out.extend([None] * len(tree.leaves(like)))
         return
-    if _is_leaf(like):
-        if not _is_leaf(given):
-            complain(f"a {type(given).__name__} where an array is expected", path)
+    if tree.is_leaf(like):
+        if not tree.is_leaf(given):
+            wanted = f"an array {aval_text(like)} is expected"
+            complain(Mismatch("tree", f"{_kind(given)} where {wanted}", path))
         out.append(given)
         return
-    if _is_leaf(given):
-        complain(f"{_kind(given)} where a {type(like).__name__} is expected", path)
-    one, other = _one_level(like), _one_level(given)
-    if type(like) is not type(given) or list(one.entries) != list(other.entries):
-        complain(_difference(like, given, one.entries, other.entries), path)
+    if tree.is_leaf(given) or type(like) is not type(given):
+        wanted = f"a {type(like).__name__} is expected"
+        complain(Mismatch("tree", f"{_kind(given)} where {wanted}", path))
+    one, other = tree.one_level(like), tree.one_level(given)
+    if list(one.entries) != list(other.entries):
+        kind = "key" if isinstance(like, dict) else "tree"
+        difference = _difference(like, one.entries, other.entries)
+        complain(Mismatch(kind, difference, path))
     for entry, x, y in zip(one.entries, one.children, other.children):
         _walk(x, y, path + _index(like, entry), out, complain)
-
-
-def _is_leaf(x: Any) -> bool:
-    return tree.is_leaf(x)
-
-
-def _one_level(x: Any) -> Any:
-    return tree.one_level(x)
 
 
 def _index(container: Any, entry: Any) -> str:
@@ -73,17 +83,16 @@ def _kind(x: Any) -> str:
     return f"an array {aval_text(x)}" if is_arraylike(x) else f"a {type(x).__name__}"
 
 
-def _difference(like: Any, given: Any, wanted: Any, found: Any) -> str:
-    """Say how two containers differ."""
-    if type(like) is not type(given):
-        return f"a {type(given).__name__} where a {type(like).__name__} is expected"
+def _difference(like: Any, wanted: Any, found: Any) -> str:
+    """Say how two containers of one class differ."""
     if isinstance(like, dict):
         missing = [k for k in wanted if k not in found]
         extra = [k for k in found if k not in wanted]
         parts = [f"missing key {k!r}" for k in missing]
         parts += [f"unexpected key {k!r}" for k in extra]
         return ", ".join(parts)
-    return f"{len(found)} entries where {len(wanted)} are expected"
+    entries = "entry" if len(found) == 1 else "entries"
+    return f"{len(found)} {entries} where {len(wanted)} are expected"
 
 
 def aval_text(x: Any) -> str:
@@ -131,12 +140,14 @@ def fit_tangent(
     if given is None or is_zero(given):
         return Zero(aval.tangent())
     if not is_arraylike(given):
-        complain(f"a {kind.__name__} where an array {aval} is expected", path())
+        what = f"a {kind.__name__} where an array {aval} is expected"
+        complain(Mismatch("dtype", what, path()))
     if not dtypes.is_inexact(aval.dtype):
         return Zero(aval.tangent())
     value = as_value(given)
     if value.shape != aval.shape:
-        complain(f"{aval_text(value)} where {aval} is expected", path())
+        what = f"{aval_text(value)} where {aval} is expected"
+        complain(Mismatch("shape", what, path()))
     return _fit_dtype(value, aval, kind in SCALARS, complain, path)
 
 
@@ -147,7 +158,8 @@ def _fit_dtype(
     if value.dtype == aval.dtype:
         return value
     if dtypes.is_complex(value.dtype) and not dtypes.is_complex(aval.dtype):
-        complain(f"complex {aval_text(value)} where real {aval} is expected", path())
+        what = f"complex {aval_text(value)} where real {aval} is expected"
+        complain(Mismatch("dtype", what, path()))
     if not dtypes.is_inexact(value.dtype) and not adapts:
         if value.dtype == dtypes.float0:
             return Zero(aval.tangent())

@@ -23,7 +23,7 @@ from pullback.transforms.linearize import (
     needed_steps,
     unflatten_program,
 )
-from pullback.transforms.tangents import Paths, fit_tangent, flatten_like
+from pullback.transforms.tangents import Mismatch, Paths, fit_tangent, flatten_like
 from pullback.transforms.transpose import backward, collecting_logs
 
 
@@ -152,9 +152,9 @@ def jvp(
             )
     values, in_tree, primals = flatten_arguments(primals, f, "jvp")
 
-    def complain(what: str, path: str) -> NoReturn:
+    def complain(found: Mismatch) -> NoReturn:
         raise TreeError(
-            f"jvp of {name_of(f)}: tangents{path} is {what}.",
+            f"jvp of {name_of(f)}: tangents{found.path} is {found.what}.",
             where=called_at(),
             mend="Give each argument a tangent of its structure, shape and dtype; None "
             "stands for zero.",
@@ -236,9 +236,9 @@ def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> An
     avals = [aval_of(x) for x in values]
     paths = Paths(args)
 
-    def complain(what: str, path: str) -> NoReturn:
+    def complain(found: Mismatch) -> NoReturn:
         raise TreeError(
-            f"the linearization of {name_of(f)}: tangents{path} is {what}.",
+            f"the linearization of {name_of(f)}: tangents{found.path} is {found.what}.",
             where=called_at(),
             mend="Give each argument a tangent of its structure, shape and dtype.",
         )
@@ -313,10 +313,10 @@ class Pullback:
         ]
         return [*fitted, *[None] * (len(self.program.outputs) - len(fitted))]
 
-    def complain(self, what: str, path: str) -> NoReturn:
+    def complain(self, found: Mismatch) -> NoReturn:
         """Raise the error for a cotangent that does not fit."""
         raise TreeError(
-            f"the pullback of {self.shape.name}: cotangent{path} is {what}.",
+            f"the pullback of {self.shape.name}: cotangent{found.path} is {found.what}.",
             where=called_at(),
             mend="Give a cotangent with the structure, shapes and dtypes of the "
             "output; None stands for zero.",

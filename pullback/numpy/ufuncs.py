@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from pullback import dtypes
-from pullback.core.array import Operators
-from pullback.core.trace import Value
+from pullback.core.array import Array, Operators
+from pullback.core.primitive import Primitive
+from pullback.core.trace import Value, current_trace
 from pullback.numpy.arguments import array_argument, describe, static_int, wrong_dtype
 from pullback.numpy.promotion import (
     FLOATING,
@@ -40,12 +41,14 @@ def named(function: Callable[..., Any], name: str, doc: str) -> Callable[..., An
 # The first branch of each is the hot path: benchmarks/eager.py times `sin` and `add`.
 
 
-def inexact_unary(name: str, op: Unary, what: str) -> Unary:
+def inexact_unary(name: str, op: Primitive, what: str) -> Unary:
     """Make a function of floats; integers and booleans are converted."""
 
     def function(x: Any) -> Value:
-        if isinstance(x, Operators) and x.dtype.num in INEXACT:  # type: ignore[attr-defined]
-            return op(x)
+        if type(x) is Array:
+            host = x.host
+            if host is not None and host.dtype.num in INEXACT:
+                return current_trace().apply(op, (x,))
         return op(as_inexact(x, name))
 
     return named(function, name, f"Give {what}; integers become floats.")

@@ -13,6 +13,11 @@ from tests.rule_checks import check_derivatives
 RNG = np.random.default_rng(0)
 
 
+def floats(values):
+    """Makes an array of float32."""
+    return np.array(values, np.float32)
+
+
 def normal(*shape):
     """Draws floats."""
     return RNG.normal(size=shape).astype(np.float32)

@@ -5,10 +5,16 @@ import pytest
 
 import pullback.numpy as jnp
 from pullback.errors import ArgumentError, ShapeError
-from tests.numpy.agreement import agrees, has_right_derivatives, integers, normal
+from tests.numpy.agreement import (
+    agrees,
+    floats,
+    has_right_derivatives,
+    integers,
+    normal,
+)
 
 A, V, K = normal(3, 4), normal(4), integers(3, 4)
-PLACES = np.float32([0, 1, 3, 4.5])
+PLACES = floats([0, 1, 3, 4.5])
 SORTED = np.sort(V)
 
 
@@ -20,7 +26,7 @@ def test_differences_agree_with_numpy():
     agrees("diff", A > 0)
     agrees("diff", V, 5)
     agrees("ediff1d", A)
-    agrees("ediff1d", V, to_begin=1.0, to_end=np.float32([2, 3]))
+    agrees("ediff1d", V, to_begin=1.0, to_end=floats([2, 3]))
 
 
 @pytest.mark.parametrize("order", [1, 2])
@@ -48,7 +54,7 @@ def test_interpolation_agrees_with_numpy():
     agrees("interp", np.float32(0.2), SORTED, values)
     agrees("interp", A, SORTED, values, left=-1.0, right=2.0)
     agrees("interp", SORTED, SORTED, values)
-    agrees("interp", A, np.float32([0, 0.25, 0.5]), values[:3], period=1.0)
+    agrees("interp", A, floats([0, 0.25, 0.5]), values[:3], period=1.0)
     agrees("interp", A, SORTED[:1], values[:1])
 
 

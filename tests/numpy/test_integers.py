@@ -12,7 +12,7 @@ from tests.numpy.agreement import agrees, integers
 def test_divisors_and_multiples_agree_with_numpy(name):
     agrees(name, np.arange(20), np.arange(20)[::-1].copy())
     agrees(name, integers(3, 4, low=-60, high=60), integers(4))
-    agrees(name, np.uint8([12, 18]), np.uint8([8, 27]))
+    agrees(name, np.array([12, 18], np.uint8), np.array([8, 27], np.uint8))
     agrees(name, 12, 18)
 
 

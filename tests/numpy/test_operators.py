@@ -8,6 +8,7 @@ import pytest
 import pullback.numpy as jnp
 from pullback.calls.jit import jit
 from pullback.core.array import Array, Operators
+from pullback.core.trace import Tracer
 from pullback.errors import ArgumentError, DtypeError, NotAnArrayError, ShapeError
 from pullback.transforms.stage import make_jaxpr
 from tests.numpy.agreement import assert_same, flat, integers, normal
@@ -195,4 +196,6 @@ def test_views_of_other_dtypes_are_refused():
 
 
 def test_operators_are_filled_for_arrays_and_tracers_alike():
-    assert Array.__add__ is Operators.__add__
+    for name in ("__add__", "__getitem__", "sum", "at"):
+        assert getattr(Array, name) is getattr(Operators, name)
+        assert getattr(Tracer, name) is getattr(Operators, name)

@@ -6,7 +6,13 @@ import pytest
 import pullback.numpy as jnp
 from pullback.calls.jit import jit
 from pullback.errors import ArgumentError, ShapeError, TracerIntegerError
-from tests.numpy.agreement import agrees, has_right_derivatives, integers, normal
+from tests.numpy.agreement import (
+    agrees,
+    floats,
+    has_right_derivatives,
+    integers,
+    normal,
+)
 
 A, V, K, T = normal(3, 4), normal(7), integers(3, 4), normal(2, 3, 4)
 HOLES = np.array([2, np.nan, -1, np.inf, np.nan, 0], np.float32)
@@ -63,7 +69,7 @@ def test_bins_agree_with_numpy(right):
 def test_counts_agree_with_numpy():
     x = np.array([0, 1, 1, 3])
     agrees("bincount", x, compiled=False)
-    agrees("bincount", x, np.float32([1, 2, 3, 4]), 6, compiled=False)
+    agrees("bincount", x, floats([1, 2, 3, 4]), 6, compiled=False)
     counts = jit(lambda x: jnp.bincount(x, length=3))(x)
     assert counts.tolist() == [1, 2, 0]
 

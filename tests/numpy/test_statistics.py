@@ -5,7 +5,13 @@ import pytest
 
 import pullback.numpy as jnp
 from pullback.errors import ArgumentError, DtypeError, ShapeError
-from tests.numpy.agreement import agrees, has_right_derivatives, integers, normal
+from tests.numpy.agreement import (
+    agrees,
+    floats,
+    has_right_derivatives,
+    integers,
+    normal,
+)
 
 A, V, K = normal(3, 4), normal(4), integers(3, 4)
 HOLES = A.copy()
@@ -13,7 +19,7 @@ HOLES[0, 1] = np.nan
 HOLES[2] = np.nan
 
 
-@pytest.mark.parametrize("q", [0.3, np.float32([0.0, 0.5, 0.99, 1.0])], ids=str)
+@pytest.mark.parametrize("q", [0.3, floats([0.0, 0.5, 0.99, 1.0])], ids=str)
 @pytest.mark.parametrize("method", ["linear", "lower", "higher", "nearest", "midpoint"])
 def test_quantiles_agree_with_numpy(q, method):
     agrees("quantile", A, q, method=method)
@@ -24,7 +30,7 @@ def test_quantiles_agree_with_numpy(q, method):
 
 
 def test_reduced_axes_are_kept_on_demand():
-    agrees("quantile", A, np.float32([0.2, 0.4]), axis=(0, 1), keepdims=True)
+    agrees("quantile", A, floats([0.2, 0.4]), axis=(0, 1), keepdims=True)
     agrees("median", A, axis=0, keepdims=True)
 
 
@@ -55,10 +61,10 @@ def test_histograms_agree_with_numpy():
     agrees("histogram", A)
     agrees("histogram", K, 4)
     agrees("histogram", A, 5, (-1, 1))
-    agrees("histogram", A, np.float32([-1, 0, 0.5, 2]))
+    agrees("histogram", A, floats([-1, 0, 0.5, 2]))
     agrees("histogram", A, weights=np.abs(A))
     agrees("histogram", A, density=True)
-    agrees("histogram", np.float32([1, 1, 1]))
+    agrees("histogram", floats([1, 1, 1]))
     agrees("histogram_bin_edges", A, 4)
 
 

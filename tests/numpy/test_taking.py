@@ -14,6 +14,7 @@ from pullback.errors import (
 from tests.numpy.agreement import (
     agrees,
     assert_same,
+    floats,
     has_right_derivatives,
     integers,
     normal,
@@ -41,7 +42,7 @@ CASES = [
     ("delete", V, [0, 2]),
     ("delete", A, slice(1, 3), 1),
     ("insert", V, 1, 5.0),
-    ("insert", V, [1, 3], np.float32([5, 6])),
+    ("insert", V, [1, 3], floats([5, 6])),
     ("insert", A, 1, 5.0, 1),
     ("insert", A, 1, V, 0),
     ("insert", A, -1, V[:3], 1),

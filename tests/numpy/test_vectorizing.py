@@ -60,4 +60,4 @@ def test_what_does_not_fit_is_named():
     with pytest.raises(ShapeError, match=r"\(3,\), \(2,\)"):
         f(A, jnp.ones((2, 4)))
     with pytest.raises(ArgumentError, match="wants a function"):
-        jnp.vectorize(3)
+        jnp.vectorize("dot")  # type: ignore[arg-type]

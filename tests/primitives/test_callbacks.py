@@ -82,14 +82,14 @@ def test_sequential_mapping_nests():
 
 
 def test_mapping_without_a_method_is_an_error_that_names_the_choices():
-    with pytest.raises(BatchError, match="how to map sin.*vmap_method='sequential'"):
+    with pytest.raises(BatchError, match=r"how to map sin.*vmap_method='sequential'"):
         vmap(lambda x: pure_callback(np.sin, ShapeDtypeStruct((), np.float32), x))(X)
     with pytest.raises(ArgumentError, match="vmap_method='loop'"):
         pure_callback(np.sin, LIKE, X, vmap_method="loop")
 
 
 def test_differentiating_is_an_error_that_names_the_ways_out():
-    with pytest.raises(MissingDerivative, match="external.*custom_jvp or custom_vjp"):
+    with pytest.raises(MissingDerivative, match=r"external.*custom_jvp or custom_vjp"):
         grad(lambda x: sine(x)[0])(X)
 
 

@@ -1,4 +1,4 @@
-"""QR, eigenvalues, singular values: they rebuild the matrix, and every rule is right."""
+"""QR, eigenvalues, singular values: they rebuild the matrix; every rule is right."""
 
 import numpy as np
 import pytest

@@ -1,0 +1,107 @@
+"""`scipy.linalg` against SciPy."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+from pullback import jit
+from pullback.config import config
+from pullback.core.calling import as_value
+from pullback.errors import ArgumentError, ShapeError
+from pullback.scipy import linalg
+from tests.rule_checks import check_rules_of
+
+RNG = np.random.default_rng(9)
+A = RNG.standard_normal((4, 4))
+POSITIVE = A @ A.T + np.eye(4)
+B, VECTOR = RNG.standard_normal((4, 2)), RNG.standard_normal(4)
+
+
+@pytest.fixture(autouse=True)
+def wide():
+    with config.context(enable_x64=True):
+        yield
+
+
+@pytest.mark.parametrize("lower", [False, True])
+def test_cholesky_factors_solve(lower):
+    factor = linalg.cho_factor(as_value(POSITIVE), lower)
+    wanted = scipy.linalg.cholesky(POSITIVE, lower)
+    np.testing.assert_allclose(factor[0], wanted, atol=1e-12)
+    for b in (B, VECTOR):
+        found = linalg.cho_solve(factor, as_value(b))
+        np.testing.assert_allclose(found, np.linalg.solve(POSITIVE, b))
+
+
+@pytest.mark.parametrize("trans", [0, 1, 2, "N", "T", "C"])
+@pytest.mark.parametrize("lower", [False, True])
+def test_triangular_systems_agree(trans, lower):
+    for b in (B, VECTOR):
+        found = linalg.solve_triangular(as_value(A), as_value(b), trans, lower)
+        wanted = scipy.linalg.solve_triangular(A, b, trans, lower)
+        np.testing.assert_allclose(found, wanted)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (5, 3), (3, 5)])
+def test_lu_factors_agree(shape):
+    a = RNG.standard_normal(shape)
+    for permute in (False, True):
+        found = linalg.lu(as_value(a), permute)
+        for x, y in zip(found, scipy.linalg.lu(a, permute), strict=True):
+            np.testing.assert_allclose(x, y, atol=1e-12)
+
+
+@pytest.mark.parametrize("trans", [0, 1, 2])
+def test_lu_factors_solve_at_once_and_compiled(trans):
+    def solve(a, b):
+        return linalg.lu_solve(linalg.lu_factor(a), b, trans)
+
+    for f in (solve, jit(solve)):
+        for b in (B, VECTOR):
+            found = f(as_value(A), as_value(b))
+            np.testing.assert_allclose(found, np.linalg.solve(A.T if trans else A, b))
+
+
+def test_general_and_positive_systems_agree():
+    for kind in ("gen", "pos"):
+        found = linalg.solve(as_value(POSITIVE), as_value(B), assume_a=kind)
+        np.testing.assert_allclose(found, np.linalg.solve(POSITIVE, B))
+
+
+def test_other_factorizations_have_scipys_forms():
+    a = as_value(RNG.standard_normal((5, 3)))
+    q, r = linalg.qr(a)
+    assert (q.shape, r.shape) == ((5, 5), (5, 3))
+    assert linalg.qr(a, mode="economic")[0].shape == (5, 3)
+    assert len(linalg.qr(a, mode="r")) == 1
+    assert len(linalg.svd(a)) == 3
+    assert linalg.svd(a, compute_uv=False).shape == (3,)
+    w, v = linalg.eigh(as_value(POSITIVE))
+    np.testing.assert_allclose(v * w @ v.T, POSITIVE, atol=1e-12)
+    np.testing.assert_allclose(linalg.eigh(as_value(POSITIVE), eigvals_only=True), w)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.1, 1.0, 10.0, 100.0])
+def test_exponentials_agree_whatever_the_size(scale):
+    a = A * scale
+    for f in (linalg.expm, jit(linalg.expm)):
+        np.testing.assert_allclose(f(as_value(a)), scipy.linalg.expm(a), 1e-8)
+
+
+def test_exponentials_have_right_rules():
+    check_rules_of(linalg.expm, A[:3, :3])
+    stack = np.stack([A, A * 20]) + 0.5j
+    np.testing.assert_allclose(
+        linalg.expm(as_value(stack)), scipy.linalg.expm(stack), 1e-9
+    )
+
+
+def test_an_exponential_of_too_many_squarings_is_nan():
+    assert np.isnan(np.asarray(linalg.expm(as_value(A * 1e3), max_squarings=2))).all()
+
+
+def test_errors_say_what_was_given():
+    with pytest.raises(ArgumentError, match="trans=3"):
+        linalg.solve_triangular(as_value(A), as_value(B), 3)
+    with pytest.raises(ShapeError, match=r"right side f64\[3\]"):
+        linalg.solve_triangular(as_value(A), as_value(VECTOR[:3]))

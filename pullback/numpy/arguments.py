@@ -101,7 +101,8 @@ def shape_argument(shape: Any, who: str) -> tuple[int, ...]:
     """
     lengths: Sequence[Any] = [shape]
     if hasattr(shape, "__iter__") and not isinstance(shape, Tracer):
-        lengths = list(shape) if np.ndim(shape) else [shape]
+        # A 0-d array has `__iter__` but no elements to go through.
+        lengths = [shape] if getattr(shape, "ndim", 1) == 0 else list(shape)
     out = tuple([static_int(n, who, "shape") for n in lengths])
     if any(n < 0 for n in out):
         raise ArgumentError(

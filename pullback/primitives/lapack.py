@@ -63,6 +63,8 @@ def _layout(value: Any) -> str:
 
 
 class _Vector(NamedTuple):
+    """An operand or result type that is row-major."""
+
     aval: Aval
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -171,7 +172,10 @@ class While(Primitive):
         if self.max_steps is None:
             return [None, *self(*operands)], None
         cond_consts, body_consts, carry = self.split(operands)
-        loop = with_counter(self, self.max_steps)
+        # The bound is said twice, so that this loop can be differentiated in turn.
+        loop = dataclasses.replace(
+            with_counter(self, self.max_steps), max_steps=self.max_steps
+        )
         results = loop(*cond_consts, *body_consts, zeros_of(_COUNT), *carry)
         return results, self.steps_program()
 

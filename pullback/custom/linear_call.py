@@ -8,15 +8,20 @@ from typing import Any, NoReturn
 from pullback import dtypes, tree
 from pullback.core.aval import Aval
 from pullback.core.calling import as_value, check_callable
-from pullback.core.closure import TracerFinder
+from pullback.core.closure import TracerFinder, substitute
 from pullback.core.jaxpr import Jaxpr, evaluate
 from pullback.core.origin import called_at, name_of, user_origin
 from pullback.core.primitive import Dim, Primitive
 from pullback.core.trace import Value, aval_of
 from pullback.core.zero import Zero, is_zero
 from pullback.custom.agreement import at, output_leaves
-from pullback.custom.rule import replace_all, rule_place
-from pullback.errors import ArgumentError, MissingDerivative, RuleShapeError, RuleTreeError
+from pullback.custom.rule import rule_place
+from pullback.errors import (
+    ArgumentError,
+    MissingDerivative,
+    RuleShapeError,
+    RuleTreeError,
+)
 from pullback.primitives.structural import (
     add_tangents,
     broadcast_new_axis,
@@ -89,7 +94,8 @@ class LinearSite:
     def run(self, operands: Sequence[Value]) -> list[Value]:
         """Call the function on flat values."""
         n = len(self.captured)
-        function = replace_all(self.function, self.captured, operands[:n])
+        new = {id(a): b for a, b in zip(self.captured, operands) if a is not b}
+        function = substitute(self.function, new)
         split = self.count_known
         residuals = self.trees[0].unflatten(operands[n:split])
         out = function(residuals, self.trees[1].unflatten(operands[split:]))

@@ -2,8 +2,8 @@
 
 Derivatives are those of Giles (2008), sections 3.1 and 3.2, in the forms named at each.
 Where eigenvalues or singular values coincide, the derivative of their vectors does not
-exist; their mixing is taken as zero. So derivatives stay finite, and first derivatives of
-symmetric functions of the values are right.
+exist; their mixing is taken as zero. So derivatives stay finite, and first derivatives
+of symmetric functions of the values are right.
 """
 
 from __future__ import annotations

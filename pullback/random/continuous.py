@@ -66,7 +66,8 @@ def normal(key: Any, shape: Any = (), dtype: Any = None) -> Value:
     """Give standard normal numbers; complex ones have independent parts, |z|^2 ~ 1.
 
     Example:
-        >>> normal(PRNGKey(42))
+        >>> from pullback import random
+        >>> random.normal(random.key(42))
         Array(-0.02830462, dtype=float32)
     """
     wanted = dtypes.canonical(float if dtype is None else dtype)

@@ -1,12 +1,14 @@
 """Pullback: composable function transformations, and derivatives you control."""
 
 from pullback import core as core
+from pullback import debug as debug
 from pullback import dtypes as dtypes
 from pullback import errors as errors
 from pullback import lax as lax
 from pullback import nn as nn
 from pullback import numpy as numpy
 from pullback import random as random
+from pullback import test_util as test_util
 from pullback import tree as tree
 from pullback import tree_util as tree_util
 from pullback.calls.checkpoint import checkpoint as checkpoint

@@ -82,11 +82,14 @@ LONG_FILES: dict[str, str] = {
 
 # "module:name" of what changes while the library runs, each with its reason.
 MUTABLE_GLOBALS = {
+    "calls.executable:nan_finder": "filled once, by `debugging.switch`",
     "calls.jit:_staged": "cache: what functions were staged to, weak in the functions",
     "config:listeners": "the switches tell the compiled call path when they change",
     "core.array:to_host": "filled once, with the way back from a device",
     "core.jaxpr:printer": "filled once, by `core.pretty`",
+    "core.origin:_speakers": "functions that stand for a place in the user's code",
     "core.origin:_internal": "cache: is this file one of the library's own?",
+    "transforms.linearize:make_steps": "exchanged while nans are looked for",
     "tree:registered": "the pytree registry, for listeners that come late",
     "tree:registration_listeners": "the pytree registry tells who must know too",
 }

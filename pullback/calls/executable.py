@@ -18,7 +18,7 @@ from pullback.core.aval import Aval
 from pullback.core.calling import as_value
 from pullback.core.jaxpr import Jaxpr, evaluate, prune
 from pullback.core.primitive import Primitive
-from pullback.core.trace import EVAL, Value, aval_of, unexpected_operand, using
+from pullback.core.trace import EVAL, unexpected_operand, using
 from pullback.errors import NanError
 
 #: Bytes from which copying an array costs more than a call through Python.
@@ -214,6 +214,10 @@ def holds_nan(x: Any) -> bool:
     return dtypes.is_inexact(x.dtype) and bool(np.isnan(x.fetch()).any())
 
 
+#: What runs a program to its first nan and raises there; filled by `debugging.switch`.
+nan_finder: list[Callable[[Jaxpr, Sequence[Any]], None]] = [lambda jaxpr, values: None]
+
+
 def refuse_nans(jaxpr: Jaxpr, values: Sequence[Any], outs: Sequence[Array]) -> None:
     """Raise if a result has a nan, naming the operation that made the first one.
 
@@ -222,35 +226,9 @@ def refuse_nans(jaxpr: Jaxpr, values: Sequence[Any], outs: Sequence[Array]) -> N
     """
     if not any(map(holds_nan, outs)):
         return
-    find_nan(jaxpr, [as_value(x) for x in values])
+    nan_finder[0](jaxpr, [as_value(x) for x in values])
     raise NanError(
         f"the compiled {jaxpr.name} gave a nan, which does not appear when it runs "
         "operation by operation.",
         mend="Look for inf - inf, 0 * inf or overflow near the limits of the dtype.",
     )
-
-
-def find_nan(jaxpr: Jaxpr, values: Sequence[Value]) -> None:
-    """Run a program operation by operation, and raise where the first nan appears.
-
-    Raises:
-        NanError: says which operation, and on which of the user's lines.
-    """
-    env: dict[Any, Value] = dict(zip(jaxpr.inputs, values, strict=True))
-    for eqn in jaxpr.eqns:
-        operands = [env[x] if x in env else x.value for x in eqn.inputs]  # type: ignore[union-attr]
-        out = EVAL.apply(eqn.primitive, tuple(operands))
-        outs = out if eqn.primitive.multiple else [out]
-        if any(map(holds_nan, outs)):
-            inner = getattr(eqn.primitive, "jaxpr", None)
-            if isinstance(inner, Jaxpr) and len(inner.inputs) == len(operands):
-                find_nan(inner, [as_value(x) for x in operands])
-            types = ", ".join(str(aval_of(x)) for x in operands)
-            raise NanError(
-                f"operation {eqn.primitive.name} gave a nan from ({types}) in "
-                f"{jaxpr.name}.",
-                where=f"Applied at {eqn.origin}." if eqn.origin else "",
-                mend="Keep its operands inside its domain, with jnp.where on the "
-                "operands before it.",
-            )
-        env.update(zip(eqn.outputs, outs))

@@ -40,7 +40,12 @@ from pullback.transforms.stage import input_aval, stage_flat
 _staged: weakref.WeakKeyDictionary[Any, dict[Any, Staged]] = weakref.WeakKeyDictionary()
 #: The switches that decide what a function is staged to.
 _switches = operator.attrgetter(
-    "enable_x64", "strong_zeros", "nondiff_arrays", "custom_vjp_forward", "epoch"
+    "enable_x64",
+    "strong_zeros",
+    "debug_nans",
+    "nondiff_arrays",
+    "custom_vjp_forward",
+    "epoch",
 )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from types import FrameType
 from typing import Any
 
 from pullback.core.aval import Aval
-from pullback.core.origin import Origin
+from pullback.core.origin import Origin, speaks_for
 from pullback.core.primitive import Primitive
 from pullback.core.trace import Value, current_trace
 
@@ -183,6 +184,15 @@ def evaluate(jaxpr: Jaxpr, args: Iterable[Value]) -> list[Value]:
         for v in dead:
             del env[v]
     return [env[x] if type(x) is Var else x.value for x in jaxpr.outputs]  # type: ignore[union-attr]
+
+
+def evaluated_origin(frame: FrameType) -> Origin | None:
+    """Give the user's line of the eqn that a running `evaluate` is at."""
+    eqn = frame.f_locals.get("eqn")
+    return eqn.origin if eqn is not None else None
+
+
+speaks_for(evaluate, evaluated_origin)
 
 
 def prune(jaxpr: Jaxpr, used: Sequence[bool]) -> tuple[Jaxpr, list[bool]]:

@@ -11,6 +11,9 @@ from typing import Any
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 #: Code filename -> whether it is the library's own; filled as frames are met.
 _internal: dict[str, bool] = {"<string>": True}
+#: Library functions that work on behalf of another place in the user's code: the file
+#: they are in, their code, and what gives that place from their frame.
+_speakers: dict[str, list[tuple[CodeType, Callable[[FrameType], Any]]]] = {}
 
 
 class Origin:
@@ -57,9 +60,35 @@ def user_origin() -> Origin | None:
     get = _internal.get
     while frame is not None:
         code = frame.f_code
-        if not get(code.co_filename, False) and not is_internal(code.co_filename):
+        name = code.co_filename
+        if not get(name, False) and not is_internal(name):
             return Origin(code, frame.f_lasti)
+        if name in _speakers:
+            found = spoken_for(frame)
+            if found is not None:
+                return found
         frame = frame.f_back
+    return None
+
+
+def speaks_for(
+    function: Callable[..., Any], origin_of: Callable[[FrameType], Origin | None]
+) -> None:
+    """Let a library function that is running stand for another place of the user's.
+
+    Args:
+        function: it repeats what the user's code did elsewhere.
+        origin_of: gives that place from the function's frame; None where unknown.
+    """
+    code = function.__code__
+    _speakers.setdefault(code.co_filename, []).append((code, origin_of))
+
+
+def spoken_for(frame: FrameType) -> Origin | None:
+    """Give the place that a frame of the library stands for, if it is known."""
+    for code, origin_of in _speakers.get(frame.f_code.co_filename, ()):
+        if code is frame.f_code:
+            return origin_of(frame)
     return None
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any, NamedTuple
 
 from pullback import dtypes, tree
 from pullback.core.calling import as_value, check_callable
 from pullback.core.jaxpr import Jaxpr, evaluate
-from pullback.core.origin import called_at, name_of
+from pullback.core.origin import Origin, called_at, name_of, speaks_for
 from pullback.core.trace import Value, aval_of, current, current_trace
 from pullback.core.zero import Zero, is_zero
 from pullback.errors import GradError, TreeError
@@ -20,7 +21,7 @@ from pullback.transforms.linearize import (
     LinearTracer,
     Step,
 )
-from pullback.transforms.stage import input_aval, stage_flat
+from pullback.transforms.stage import input_aval, stage_closed
 
 #: Where backward rules leave what they log; None if nobody asked for it.
 _logs: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar(
@@ -83,6 +84,17 @@ def backward(
         step = steps.pop() if consume else steps[i]
         transpose_step(step, found)
     return [found[x] if x in found else Zero(x.aval) for x in program.inputs]
+
+
+def step_origin(frame: FrameType) -> Origin | None:
+    """Give the user's line of the step that a running `backward` is at, if noted."""
+    values = frame.f_locals
+    origins = getattr(values.get("steps"), "origins", None)
+    found = None if origins is None else origins.get(id(values.get("step")))
+    return found  # type: ignore[no-any-return]
+
+
+speaks_for(backward, step_origin)
 
 
 def transpose_step(step: Step, found: dict[Any, Value]) -> None:
@@ -170,10 +182,9 @@ def transpose_logging(
         outs = [instantiate(c) for c, n in zip(cts, nonzero) if n]
         return [*outs, *map(as_value, leaves)]
 
-    closed = stage_flat(transposed, [*known_avals, *ct_avals], jaxpr.name)
-    assert not closed.consts, "a jaxpr holds no constants"
+    staged = stage_closed(transposed, [*known_avals, *ct_avals], jaxpr.name)
     logged = log_trees[0] if logging and log_trees[0].num_leaves else None
-    result = jaxpr.cache[key] = Transposed(closed.jaxpr, nonzero, logged)
+    result = jaxpr.cache[key] = Transposed(staged, nonzero, logged)
     return result
 
 

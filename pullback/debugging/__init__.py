@@ -1,0 +1,1 @@
+"""Seeing into programs and their derivatives while they run."""

@@ -1,0 +1,59 @@
+"""What mends a value that is not finite, by the operation that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_DOUBLE_WHERE = (
+    "Give {0} a safe operand where its result is not used, before and not only after it "
+    "(double where: `safe = jnp.where(ok, x, 1.0)`, then `jnp.where(ok, {0}(safe), ...)`)"
+    "; or write a custom_jvp rule with the limit; or differentiate inside "
+    "`with pullback.strong_zeros():`."
+)
+_LIMIT = (
+    "The derivative of {0} is infinite there. Keep its operand away from that point "
+    "with jnp.where or jnp.clip, or write a custom_jvp rule with the limit that is "
+    "wanted; where a zero meets it, `with pullback.strong_zeros():` keeps the zero."
+)
+
+_FORWARD = {
+    "exp": "exp overflows. For log(1 + exp(x)) use jnp.logaddexp(x, 0.0), for "
+    "log(sum(exp(x))) logsumexp; or give the function a custom_jvp rule.",
+    "log": "The logarithm of zero is infinite. For x * log(x) use xlogy; else keep the "
+    "operand positive with jnp.where before the logarithm.",
+    "div": "A division by zero. Keep the divisor away from zero with jnp.where before "
+    "the division.",
+    "sqrt": "The root of a negative number. Keep the operand at or above zero with "
+    "jnp.maximum or jnp.where before the root.",
+    "rsqrt": "The root of a number that is not positive. Keep the operand above zero.",
+    "pow": "A power outside its domain, or an overflow. Keep the base positive with "
+    "jnp.where before the power.",
+    "acos": "The operand is outside [-1, 1]. Clip it before.",
+    "asin": "The operand is outside [-1, 1]. Clip it before.",
+    "mul": "The product overflows. Rescale the factors, or use logarithms or 64 bits.",
+}
+
+
+def advice(
+    operation: str, operands: Sequence[str], zero: bool, phase: str, in_rule: bool
+) -> str:
+    """Say in an imperative sentence what would mend it.
+
+    Args:
+        operation: the operation, or the one whose derivative it is part of.
+        operands: the operands' values, as text.
+        zero: whether a zero meets an infinity.
+        phase: "forward" or "backward".
+        in_rule: whether it happened in a custom rule.
+    """
+    if in_rule:
+        return (
+            "Write the rule in a form that is finite there; jnp.where chooses the "
+            "limit, with safe operands in the branch that is not taken."
+        )
+    if phase == "backward":
+        return (_DOUBLE_WHERE if zero else _LIMIT).format(operation)
+    return _FORWARD.get(
+        operation,
+        "Keep its operands inside its domain, with jnp.where on the operands before it.",
+    )

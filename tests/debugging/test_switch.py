@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+
+import pullback.numpy as jnp
+from pullback import config, custom_vjp, grad, jit, vmap
+from pullback.core.trace import EVAL, EvalTrace
+from pullback.debugging import switch
+from pullback.errors import NanError
+from pullback.lax import scan
+from pullback.transforms.linearize import make_steps
+
+assert switch
+
+
+@pytest.fixture
+def checked():
+    with config.context(debug_nans=True):
+        yield
+
+
+def guarded_log(x):
+    return jnp.where(x > 0, jnp.log(x), 0.0)
+
+
+@pytest.mark.parametrize(
+    "transformed",
+    [
+        grad(guarded_log),
+        jit(grad(guarded_log)),
+        grad(jit(guarded_log)),
+        jit(grad(jit(guarded_log))),
+    ],
+    ids=["grad", "jit of grad", "grad of jit", "jit of grad of jit"],
+)
+def test_a_nan_in_the_backward_pass_names_the_forward_line(checked, transformed):
+    with pytest.raises(FloatingPointError) as caught:
+        transformed(0.0)
+    text = str(caught.value)
+    assert "operation div gave a nan from (0, 0)" in text
+    assert "as part of the derivative of log" in text
+    assert "in the backward pass" in text
+    assert "test_switch.py:" in text
+    assert "(guarded_log)" in text
+
+
+@pytest.mark.parametrize("around", [lambda f: f, jit], ids=["eager", "jit"])
+def test_a_nan_in_the_forward_pass_is_raised_where_it_appears(checked, around):
+    def f(x):
+        return jnp.sin(jnp.log(x))
+
+    with pytest.raises(
+        NanError, match=r"operation log gave a nan from \(-1\)"
+    ) as caught:
+        around(f)(-1.0)
+    assert "(f)" in str(caught.value)
+
+
+@pytest.mark.parametrize("around", [lambda f: f, jit], ids=["eager", "jit"])
+def test_a_nan_in_a_scan_names_the_step(checked, around):
+    def f(x):
+        return scan(lambda c, a: (jnp.sqrt(c - a), c), x, jnp.arange(10.0))[0]
+
+    with pytest.raises(NanError, match="in step 2 of a scan of 10"):
+        around(f)(1.0)
+
+
+@pytest.mark.parametrize("around", [lambda f: f, jit], ids=["eager", "jit"])
+def test_the_custom_rule_that_made_it_is_named(checked, around):
+    double = custom_vjp(lambda x: 2 * x)
+
+    def double_bwd(x, g):
+        return (g * jnp.sqrt(x - 2.0),)
+
+    double.defvjp(lambda x: (2 * x, x), double_bwd)
+    with pytest.raises(NanError, match="double_bwd"):
+        around(grad(double))(1.0)
+
+
+def test_under_vmap_too(checked):
+    with pytest.raises(NanError, match="derivative of log"):
+        vmap(grad(guarded_log))(jnp.arange(3.0))
+
+
+def test_finite_programs_run_as_usual(checked):
+    assert float(jit(grad(guarded_log))(2.0)) == 0.5
+    assert float(grad(guarded_log)(2.0)) == 0.5
+
+
+def test_nothing_is_looked_at_while_it_is_off():
+    assert type(EVAL) is EvalTrace
+    assert make_steps[0] is list
+    assert np.isnan(grad(guarded_log)(0.0))
+    f = jit(grad(guarded_log))
+    assert np.isnan(f(0.0))
+    with config.context(debug_nans=True), pytest.raises(NanError):
+        f(0.0)
+    assert np.isnan(f(0.0))
+    assert type(EVAL) is EvalTrace

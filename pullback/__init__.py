@@ -8,6 +8,7 @@ from pullback import lax as lax
 from pullback import nn as nn
 from pullback import numpy as numpy
 from pullback import random as random
+from pullback import scipy as scipy
 from pullback import test_util as test_util
 from pullback import tree as tree
 from pullback import tree_util as tree_util
@@ -15,7 +16,6 @@ from pullback.calls.checkpoint import checkpoint as checkpoint
 from pullback.calls.checkpoint import checkpoint_name as checkpoint_name
 from pullback.calls.jit import jit as jit
 from pullback.config import config as config
-from pullback.core import pretty as pretty
 from pullback.core.array import Array as Array
 from pullback.core.aval import ShapeDtypeStruct as ShapeDtypeStruct
 from pullback.core.zero import SymbolicZero as SymbolicZero

@@ -172,11 +172,8 @@ def _expanded(shape: Shape, items: tuple[Any, ...]) -> list[Any]:
 def _array_item(item: Any, shape: Shape) -> list[Any]:
     """Give an index array; a boolean one as the places where it is true."""
     if isinstance(item, (list, tuple)):
-        raise ArgumentError(
-            f"an index was given a {type(item).__name__}: {item!r:.60}.",
-            where=called_at(),
-            mend="Use an array, jnp.array(...), or a tuple as the whole index.",
-        )
+        # As in NumPy, an empty list picks nothing.
+        item = creation.array(item, dtype=None if item else int)
     x = array_argument(item, "indexing", "an index")
     if x.dtype == dtypes.bool_:
         mask = static_array(

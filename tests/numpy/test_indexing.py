@@ -50,6 +50,10 @@ INDICES = [
     (ALL, I3, None, 1),
     (slice(None, None, 2), I21, slice(None, None, -1)),
     (I3.astype(np.uint8) % 4, 0),
+    [0, 2],
+    (ALL, [0, 2]),
+    ([0, 1], 0, [1, 2]),
+    [],
 ]
 NAMES = [str(i)[:50] for i in range(len(INDICES))]
 
@@ -168,7 +172,6 @@ ERRORS = [
     (lambda: X[0, 0, 0, 0], IndexBoundsError, "4 indices"),
     (lambda: X[..., 0, ...], IndexBoundsError, "two ellipses"),
     (lambda: X[True], IndexBoundsError, "truth value"),
-    (lambda: X[[1, 2]], ArgumentError, "list"),
     (lambda: X[1.5], DtypeError, r"f32\[\]"),
     (lambda: X[I3, np.arange(4)], IndexBoundsError, r"i32\[3\], i32\[4\]"),
     (lambda: X.at[0].set(np.ones(3)), ShapeError, r"f32\[3\] to shape \(5, 6\)"),

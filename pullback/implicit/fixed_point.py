@@ -76,8 +76,10 @@ def fixed_point(
         >>> found = fixed_point(jnp.cos, 1.)
         >>> print(found.x.round(4), found.converged)
         0.7391 True
-        >>> print(grad(lambda a: fixed_point(lambda x: jnp.cos(a * x), 1.).x)(1.))
-        -0.33...
+        >>> def settled(a):
+        ...     return fixed_point(lambda x: jnp.cos(a * x), 1.).x
+        >>> print(grad(settled)(1.).round(4))
+        -0.2975
     """
     check_callable(f, "fixed_point")
     packing = Packing(x0, "fixed_point")

@@ -179,10 +179,10 @@ def root(
         >>> from pullback import grad
         >>> print(root(lambda x: x ** 3 - 8., 1.).x)
         2.0
-        >>> print(root(lambda x: x ** 3 - 8., bracket=(0., 3.), max_iter=30).x)
-        2.0...
-        >>> print(grad(lambda a: root(lambda x: x ** 3 - a, 1.).x)(8.))
-        0.0833...
+        >>> print(root(lambda x: x ** 3 - 8., bracket=(0., 3.), max_iter=30).x.round(4))
+        2.0
+        >>> print(grad(lambda a: root(lambda x: x ** 3 - a, 1.).x)(8.).round(4))
+        0.0833
     """
     check_callable(f, "root")
     method = method or ("newton" if bracket is None else "bisection")

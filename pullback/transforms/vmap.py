@@ -39,8 +39,8 @@ def vmap(
 
     Example:
         >>> import pullback.numpy as jnp
-        >>> print(vmap(jnp.sin)(jnp.arange(3.)))
-        [0.         0.84147096 0.9092974 ]
+        >>> print(vmap(jnp.square)(jnp.arange(3.)))
+        [0. 1. 4.]
     """
     check_callable(f, "vmap")
     if isinstance(in_axes, list):

@@ -14,13 +14,11 @@ from pullback.core.origin import called_at, name_of, user_origin
 from pullback.core.primitive import Dim, Primitive
 from pullback.core.trace import Value, aval_of
 from pullback.core.zero import Zero, is_zero
-from pullback.custom.agreement import at, output_leaves
+from pullback.custom.agreement import ERRORS, at, output_leaves
 from pullback.custom.rule import rule_place
 from pullback.errors import (
     ArgumentError,
     MissingDerivative,
-    RuleShapeError,
-    RuleTreeError,
 )
 from pullback.primitives.structural import (
     add_tangents,
@@ -34,7 +32,7 @@ from pullback.primitives.table import mul
 from pullback.transforms.batch import batch_flat
 from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.stage import stage_flat
-from pullback.transforms.tangents import Paths, fit_tangent, flatten_like
+from pullback.transforms.tangents import Mismatch, Paths, fit_tangent, flatten_like
 from pullback.transforms.vjp import close_callable
 
 
@@ -109,14 +107,13 @@ class LinearSite:
     def _fit(self, out: Any, out_tree: tree.TreeDef, avals: list[Aval]) -> list[Value]:
         """Hold a transpose's result against the linear operands; None is zero."""
 
-        def complain(difference: str, path: str) -> NoReturn:
-            other = any(w in difference for w in (" where a ", "key", "entries"))
-            raise (RuleTreeError if other else RuleShapeError)(
-                f"the transpose `{self.name}` gave a cotangent{at(path)} that does not "
-                f"fit the linear operands: {difference}.",
+        def complain(found: Mismatch) -> NoReturn:
+            raise ERRORS[found.kind](
+                f"`{self.name}` of a linear_call gave a result{at(found.path)} that "
+                f"does not fit what its transpose takes: {found.what}.",
                 where=rule_place(self.function),
-                mend="Return a cotangent with the structure, shapes and dtypes of the "
-                "linear operands; None stands for zero.",
+                mend="Let the transpose give a cotangent with the structure, shapes and "
+                "dtypes of the linear operands; None stands for zero.",
             )
 
         like = out_tree.unflatten(avals)
@@ -127,6 +124,10 @@ class LinearSite:
             for i, (c, a) in enumerate(zip(leaves, avals))
         ]
         return [instantiate(c) for c in fitted]
+
+    def result_avals(self) -> list[Aval] | None:
+        """Give the types of the results, if they are known without a call."""
+        return None if self.expected is None else self.expected[1]
 
     def transposed(self) -> LinearSite:
         """Give the call of the transpose, whose own transpose is the function.
@@ -200,6 +201,20 @@ class BatchedLinearSite:
             return broadcast_new_axis(y, self.size, want)
         return move_axis(y, have, want)
 
+    def result_avals(self) -> list[Aval] | None:
+        """Give the types of the results, if they are known without a call."""
+        avals = self.inner.result_avals()
+        if avals is None:
+            return None
+        if self.out_dims is None:
+            self.out_dims = [0] * len(avals)
+        return [self._with_axis(a, d) for a, d in zip(avals, self.out_dims)]
+
+    def _with_axis(self, a: Aval, d: Dim) -> Aval:
+        if d is None:
+            return a
+        return Aval((*a.shape[:d], self.size, *a.shape[d:]), a.dtype)
+
     def transposed(self) -> BatchedLinearSite:
         """Give the batched transpose."""
         assert self.out_dims is not None, "the function has run before"
@@ -245,14 +260,21 @@ class LinearCall(Primitive):
     def abstract(self, *avals: Aval) -> list[Aval]:
         if self.call_jaxpr is not None:
             return self.call_jaxpr.out_avals
+        known = self.site.result_avals()
+        if known is not None:
+            return [a.strong() for a in known]
         return [a.strong() for a in stage_flat(self.function, avals).out_avals]
 
     def eager(self, *operands: Value) -> list[Value]:
         return self.function(*operands)
 
     def lower(self, ctx: Any, *operands: Any) -> Any:
-        assert self.call_jaxpr is not None, "staged before it is lowered"
-        return ctx.jaxpr(self.call_jaxpr, operands)
+        if self.call_jaxpr is not None:
+            return ctx.jaxpr(self.call_jaxpr, operands)
+        # A step of a linear program, which was recorded without being staged.
+        closed = stage_flat(self.function, [x.aval for x in operands], self.site.name)
+        consts = [ctx.constant(x.fetch(), aval_of(x)) for x in closed.consts]
+        return ctx.jaxpr(closed.jaxpr, [*consts, *operands])
 
     def stage(self, trace: Any, operands: tuple[Value, ...]) -> Any:
         if self.call_jaxpr is not None:
@@ -296,6 +318,8 @@ def linear_call(
     transpose: Callable[..., Any] | None,
     residuals: Any,
     operands: Any,
+    *,
+    out_like: Any = None,
 ) -> Any:
     """Call a linear function, and say what its transpose is.
 
@@ -309,6 +333,8 @@ def linear_call(
             anywhere in them.
         residuals: a tree of arrays (and functions) in which `fun` need not be linear.
         operands: a tree of floating-point arrays.
+        out_like: a tree with the types of the result, if they are to be known without a
+            call of `fun`; it is then held against what `fun` gives.
 
     Raises:
         ArgumentError: an operand of integer dtype.
@@ -340,7 +366,12 @@ def linear_call(
     captured = [c.value for c in TracerFinder().find((fun, transpose))]
     known = [*captured, *(as_value(x, who) for x in residual_leaves)]
     trees = residual_tree, in_tree
-    site = LinearSite(fun, transpose, captured, trees, [aval_of(x) for x in values])
+    expected = None
+    if out_like is not None:
+        out_leaves, out_tree = tree.flatten(out_like)
+        expected = out_tree, [Aval(tuple(a.shape), a.dtype) for a in out_leaves]
+    avals = [aval_of(x) for x in values]
+    site = LinearSite(fun, transpose, captured, trees, avals, expected)
     outs = LinearCall(site)(*known, *values)
     assert site.out is not None, "set when the function ran"
     return site.out[0].unflatten(outs)

@@ -310,8 +310,13 @@ class LinearSolve(Primitive):
         return self.function(*operands)
 
     def lower(self, ctx: Any, *operands: Any) -> Any:
-        assert self.call_jaxpr is not None, "staged before it is lowered"
-        return ctx.jaxpr(self.call_jaxpr, operands)
+        if self.call_jaxpr is not None:
+            return ctx.jaxpr(self.call_jaxpr, operands)
+        # A step of a linear program, which was recorded without being staged.
+        avals = [x.aval for x in operands]
+        closed = stage_flat(self.function, avals, self.system.name)
+        consts = [ctx.constant(x.fetch(), aval_of(x)) for x in closed.consts]
+        return ctx.jaxpr(closed.jaxpr, [*consts, *operands])
 
     def stage(self, trace: Any, operands: tuple[Value, ...]) -> Any:
         if self.call_jaxpr is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -165,6 +166,13 @@ class Signature:
             self.signature: inspect.Signature | None = inspect.signature(f)
         except (TypeError, ValueError):
             self.signature = None
+        bound = f.keywords if isinstance(f, functools.partial) else {}
+        if bound and self.signature:
+            # What a partial has bound by keyword is no parameter any more.
+            rest = self.signature.parameters.values()
+            self.signature = self.signature.replace(
+                parameters=[p for p in rest if p.name not in bound]
+            )
         parameters = self.signature.parameters if self.signature else {}
         self.names = tuple(parameters)
 

@@ -311,7 +311,8 @@ class _Rebuild:
         attributes = _attributes(x)
         if not attributes and not tree.is_leaf(x):
             level = tree.one_level(x)
-            made = level.unflatten([self.visit(v) for v in level.children])
+            children = [self.visit(v) for v in level.children]
+            made = level.unflatten_func(level.metadata, children)
             self.made[key] = made
             return made
         made = self.made[key] = copy.copy(x)

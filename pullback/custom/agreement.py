@@ -127,7 +127,7 @@ def check_primal_out(
     paths = tree.path_strings(wanted_tree.unflatten(wanted))
     for y, aval, path in zip(outs, wanted, paths):
         if y.shape != aval.shape or y.dtype != aval.dtype:
-            raise _ERRORS["dtype" if y.shape == aval.shape else "shape"](
+            raise ERRORS["dtype" if y.shape == aval.shape else "shape"](
                 f"{what} gave a primal output{at(path)} of type {aval_of(y)}; the "
                 f"function's is {aval}.",
                 where=rule_place(rule),
@@ -169,7 +169,7 @@ def _text(x: Any) -> str:
 
 
 #: The error for each kind of mismatch.
-_ERRORS: Mapping[str, type[RuleError]] = MappingProxyType(
+ERRORS: Mapping[str, type[RuleError]] = MappingProxyType(
     {
         "tree": RuleTreeError,
         "key": RuleKeyError,
@@ -199,9 +199,9 @@ def tangents_out(
     like = out_tree.unflatten([aval_of(y) for y in outs])
 
     def complain(found: Mismatch) -> NoReturn:
-        raise _ERRORS[found.kind](
-            f"{what} gave a tangent output{at(found.path)} that does not fit the primal "
-            f"output: {found.what}.",
+        raise ERRORS[found.kind](
+            f"{what} gave a tangent output{at(found.path)} that does not fit the "
+            f"primal output: {found.what}.",
             where=rule_place(rule),
             mend="Return a tangent with the structure, shape and dtype of the primal "
             "output; None stands for zero.",
@@ -260,7 +260,7 @@ def cotangents_in(
         def complain(found: Mismatch, position: int = position) -> NoReturn:
             what, where, _ = pull.describe(rule)
             name = pull.site.wrapper.parameter(position) + found.path
-            raise _ERRORS[found.kind](
+            raise ERRORS[found.kind](
                 f"{what} gave a cotangent for argument `{name}` that does not "
                 f"fit it: {found.what}.",
                 where=where,

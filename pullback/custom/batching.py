@@ -219,7 +219,7 @@ class BatchedPull:
             t, have = next(rest)
             if d is not None and have is None:
                 t = broadcast_new_axis(t, self.size, d)
-            elif d is not None:
+            elif d is not None and have is not None:
                 t = move_axis(t, have, d)
             out.append(t)
         return out
@@ -252,8 +252,9 @@ def run_batching_rule(site: BatchedSite, operands: Sequence[Value]) -> list[Valu
         spread = tree.broadcast_prefix(out_batched, result)
     except ValueError:
         raise RuleTreeError(
-            f"{describe_rule('custom_vmap', rule)} of {site.name} says {out_batched!r} of "
-            f"what is batched in an output of structure {tree_text(tree.structure(out))}.",
+            f"{describe_rule('custom_vmap', rule)} of {site.name} says {out_batched!r} "
+            "of what is batched in an output of structure "
+            f"{tree_text(tree.structure(result))}.",
             where=rule_place(rule),
             mend="Give one bool, or a tree of bools like the output, as second result.",
         ) from None

@@ -1,4 +1,4 @@
-"""The operations that custom rules are: a call of a decorated function, and its pullback."""
+"""The operations that custom rules are: a decorated call, and its pullback."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from pullback.core.trace import Value, aval_of
 from pullback.core.zero import Forbidden, Unknown, Zero, is_zero
 from pullback.custom.agreement import missing_rule
 from pullback.custom.batching import BatchedPull, BatchedSite
+from pullback.custom.nondiff import MARKED
 from pullback.custom.pull import forward_error
-from pullback.errors import CapturedError
+from pullback.errors import CapturedError, NondiffError, RuleError
 from pullback.primitives.structural import frozen, instantiate
 from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.linearize import linearize_flat
@@ -56,7 +57,7 @@ class CustomCall(Primitive):
         return {**found, "call_jaxpr": self.call_jaxpr}
 
     @property
-    def effects(self) -> bool:  # type: ignore[override]
+    def effects(self) -> bool:
         """Whether the program must run even if its results are unused."""
         return self.call_jaxpr is not None and self.call_jaxpr.effects
 
@@ -113,7 +114,7 @@ class CustomCall(Primitive):
         """Give results whose derivative must not be asked for: no rule speaks of it."""
         outs = self(*primals)
 
-        def error() -> CapturedError:
+        def error() -> RuleError:
             return captured_error(self.site, index)
 
         dots = [
@@ -225,18 +226,26 @@ class StagedSite:
         return evaluate(self.jaxpr, [*self.consts, *operands])
 
 
-def captured_error(site: Any, index: int) -> CapturedError:
+def captured_error(site: Any, index: int) -> RuleError:
     """Make the error for differentiating with respect to a captured value."""
     names = site.captured_names
-    if 0 <= index < len(names):
-        name, where = names[index]
-        captured = f"`{name}` (captured at {where})" if where else f"`{name}`"
-    else:
-        captured = "a value"
     origin = f"Called at {site.origin}." if site.origin else called_at()
+    name, where = names[index] if 0 <= index < len(names) else ("", "")
+    if where == MARKED:
+        return NondiffError(
+            f"argument `{name}` of {site.kind} function {site.name} is marked as not "
+            "differentiable (nondiff_argnums), and the function is being "
+            "differentiated with respect to it.",
+            where=origin,
+            mend="Stop the gradient before the call with lax.stop_gradient, or take it "
+            "out of nondiff_argnums and give its derivative in the rules.",
+        )
+    captured = f"`{name}`" if name else "a value"
+    captured += f" (captured at {where})" if where else ""
     return CapturedError(
         f"{site.kind} function {site.name} captures {captured}, and is being "
-        "differentiated with respect to it; its rules say nothing about captured values.",
+        "differentiated with respect to it; its rules say nothing about captured "
+        "values.",
         where=origin,
         mend="Make it an argument of the function, or pass the function that captures "
         "it as a callable argument.",

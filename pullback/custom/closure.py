@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from pullback import dtypes, tree
-from pullback.core.calling import check_callable
+from pullback.core.calling import as_value, check_callable
 from pullback.core.jaxpr import evaluate
-from pullback.core.origin import name_of
-from pullback.core.trace import Tracer, Value
+from pullback.core.origin import called_at, name_of
+from pullback.core.trace import Tracer, Value, aval_of
+from pullback.errors import TreeError
 from pullback.transforms.stage import stage
 
 
@@ -28,20 +29,29 @@ def closure_convert(
     """
     check_callable(f, "closure_convert")
     closed, out_tree = stage(f, example_args)
-    in_tree = tree.structure(example_args)
+    in_tree, name = tree.structure(example_args), name_of(f)
+    avals = [aval_of(x) for x in closed.consts]
     hoisted = [
-        isinstance(x, Tracer) and dtypes.is_inexact(x.dtype) for x in closed.consts
+        isinstance(x, Tracer) and dtypes.is_inexact(a.dtype)
+        for x, a in zip(closed.consts, avals)
     ]
     values = [x for x, h in zip(closed.consts, hoisted) if h]
-    count = len(values)
+    fixed = [None if h else x for x, h in zip(closed.consts, hoisted)]
+    jaxpr, count = closed.jaxpr, len(values)
 
     def converted(*args: Any) -> Any:
         """Run the program of the function, given what it captured last."""
         split = len(args) - count
         leaves, given_tree = tree.flatten(args[:split])
-        assert given_tree == in_tree, f"{name_of(f)} was converted for {in_tree}"
+        if given_tree != in_tree:
+            raise TreeError(
+                f"{name} was converted for arguments of structure {in_tree}, and is "
+                f"called with {given_tree} and {count} captured values.",
+                where=called_at(),
+                mend="Call it with arguments like the example, and then the values.",
+            )
         given = iter(args[split:])
-        consts = [next(given) if h else x for x, h in zip(closed.consts, hoisted)]
-        return out_tree.unflatten(evaluate(closed.jaxpr, [*consts, *leaves]))
+        consts = [next(given) if h else x for x, h in zip(fixed, hoisted)]
+        return out_tree.unflatten(evaluate(jaxpr, map(as_value, [*consts, *leaves])))
 
     return converted, values

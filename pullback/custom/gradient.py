@@ -49,5 +49,3 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
         return wrapped(*args, **kwargs)
 
     return custom
-
-

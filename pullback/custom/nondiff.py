@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pullback import tree
 from pullback.config import config
 from pullback.core.calling import Signature, is_arraylike
-from pullback.core.closure import Closure
+from pullback.core.closure import Captured, Closure
 from pullback.core.origin import called_at, defined_at, name_of
 from pullback.core.trace import Tracer
 from pullback.errors import ArgumentError, NondiffError, NotAnArrayError
@@ -22,19 +22,19 @@ class Arguments(NamedTuple):
         nondiff: position -> value, for those marked as not differentiable.
         opaque: position -> value, for instances that are no containers of arrays.
         diff: the other positions, in order.
-        count: how many positions there are.
+        total: how many positions there are.
         keywords: the names of the last positions, passed by keyword.
     """
 
     nondiff: dict[int, Any]
     opaque: dict[int, Any]
     diff: tuple[int, ...]
-    count: int
+    total: int
     keywords: tuple[str, ...]
 
     def join(self, values: Sequence[Any]) -> list[Any]:
         """Give the value of every position from those of the differentiable ones."""
-        full: list[Any] = [None] * self.count
+        full: list[Any] = [None] * self.total
         for i, x in zip(self.diff, values, strict=True):
             full[i] = x
         for i, x in (*self.nondiff.items(), *self.opaque.items()):
@@ -43,7 +43,7 @@ class Arguments(NamedTuple):
 
     def call(self, f: Callable[..., Any], full: Sequence[Any]) -> Any:
         """Call a function that has the decorated function's signature."""
-        split = self.count - len(self.keywords)
+        split = self.total - len(self.keywords)
         return f(*full[:split], **dict(zip(self.keywords, full[split:])))
 
     def rule_tuple(self, values: Sequence[Any], opaque: bool = True) -> tuple[Any, ...]:
@@ -53,7 +53,7 @@ class Arguments(NamedTuple):
         """
         rest = iter(values)
         out = []
-        for i in range(self.count):
+        for i in range(self.total):
             if i in self.nondiff:
                 continue
             if i in self.opaque:
@@ -64,7 +64,7 @@ class Arguments(NamedTuple):
 
     def positions(self) -> list[int]:
         """Give the positions that rules receive as primals."""
-        return [i for i in range(self.count) if i not in self.nondiff]
+        return [i for i in range(self.total) if i not in self.nondiff]
 
     def leading(self) -> list[Any]:
         """Give the nondiff values, which come first in rules."""
@@ -149,6 +149,26 @@ def parameter_name(signature: Signature, position: int) -> str:
     """Give a parameter's name, or its number."""
     names = signature.names
     return names[position] if position < len(names) else f"argument {position}"
+
+
+#: In place of a captured value's place: it was not captured, but marked nondiff.
+MARKED = "nondiff"
+
+
+def name_nondiff(
+    captured: Sequence[Captured],
+    arguments: Arguments,
+    parameter: Callable[[int], str],
+) -> list[Captured]:
+    """Name the traced arrays among captured values that stand in nondiff arguments."""
+    names: dict[int, str] = {}
+    for i, x in arguments.nondiff.items():
+        for leaf, path in zip(tree.leaves(x), tree.path_strings(x)):
+            names[id(leaf)] = parameter(i) + path
+    return [
+        c._replace(name=names[id(c.value)], where=MARKED) if id(c.value) in names else c
+        for c in captured
+    ]
 
 
 def refuse_traced(f: Any, signature: Signature, position: int, x: Any) -> None:

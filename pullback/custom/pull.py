@@ -163,7 +163,7 @@ class Pull:
         return [c for c, p in zip(found, self.perturbed) if p]
 
     def explain(self, error: Exception, rule: Any) -> Exception:
-        """Say in an exception of `bwd` which rule and which forward call it is about."""
+        """Say in an exception of `bwd` which rule and forward call it is about."""
         if isinstance(error, LinearityError):
             return name_rule(error, "custom_vjp bwd", rule, self.site.name)
         if not isinstance(error, RuleError):
@@ -180,7 +180,7 @@ class Pull:
         trees = iter(site.in_tree.unflatten(self.in_avals))
         likes: list[Any] = []
         positions: list[int] = []
-        for i in range(site.arguments.count):
+        for i in range(site.arguments.total):
             if i in site.arguments.nondiff:
                 continue
             likes.append(None if i in site.arguments.opaque else next(trees))

@@ -356,7 +356,7 @@ class Site:
     def check_linear(
         self, outs: Sequence[Value], dots: Sequence[Any], rule: Any
     ) -> None:
-        """Raise if a recorded rule gave a tangent that its input tangents did not make."""
+        """Raise if a rule gave a tangent that its input tangents did not make."""
         trace: Any = current_trace()
         while type(trace) is BatchTrace:
             trace = trace.parent

@@ -139,6 +139,48 @@ class Full(Primitive):
         return self(), None
 
 
+class Held:
+    """An array as a static parameter: compared by identity."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Array) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"<{self.value.aval}>"
+
+
+@frozen
+class Constant(Primitive):
+    """A known array inside a program that was derived from another."""
+
+    held: Held
+
+    @property
+    def name(self) -> str:
+        """The name in jaxprs."""
+        return "constant"
+
+    def weak_result(self, all_weak: bool) -> bool:
+        return self.held.value.weak_type
+
+    def abstract(self) -> Aval:
+        return self.held.value.aval
+
+    def eager(self) -> Any:
+        return self.held.value.fetch()
+
+    def lower(self, ctx: Any) -> Any:
+        return ctx.constant(self.held.value.fetch(), self.abstract())
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        return self(), Zero(self.abstract().tangent())
+
+    def batch(self, size: int, operands: Any, dims: Any) -> Any:
+        return self(), None
+
+
 def full(shape: Shape, value: Any, dtype: Dtype, weak: bool = False) -> Value:
     """Make an array of `shape` filled with a Python number."""
     return Full(value, shape, dtype, weak)()

@@ -10,7 +10,7 @@ from pullback.core.jaxpr import Jaxpr, evaluate
 from pullback.core.primitive import Dim, Primitive
 from pullback.core.trace import Trace, Tracer, Value, aval_of, current, current_trace
 from pullback.primitives.structural import broadcast_new_axis, move_axis
-from pullback.transforms.stage import stage_flat
+from pullback.transforms.stage import stage_closed
 
 
 class BatchTracer(Tracer):
@@ -34,6 +34,16 @@ class BatchTracer(Tracer):
             f"a value of type {self.aval} mapped over {self.trace.size} elements by "
             f"vmap{within}"
         )
+
+
+    def refuse(self, error: Any, reason: tuple[str, str]) -> Any:
+        """Raise the error; for a batch of tangents it is theirs."""
+        inner: Any = self.value
+        while type(inner) is BatchTracer:
+            inner = inner.value
+        if getattr(inner, "is_tangent", False):
+            inner.refuse(error, reason)
+        super().refuse(error, reason)
 
 
 class BatchTrace(Trace):
@@ -149,7 +159,6 @@ def batch_jaxpr(
         ]
         return [to_front(y, d, size, w) for y, d, w in zip(outs, found, wanted)]
 
-    closed = stage_flat(batched, avals, jaxpr.name)
-    assert not closed.consts, "a jaxpr holds no constants"
-    result = jaxpr.cache[key] = closed.jaxpr, out_dims
+    staged = stage_closed(batched, avals, jaxpr.name)
+    result = jaxpr.cache[key] = staged, out_dims
     return result

@@ -11,7 +11,7 @@ from pullback.core.primitive import Primitive
 from pullback.core.trace import Trace, Tracer, Value, aval_of, current_trace, using
 from pullback.core.zero import Forbidden, Zero, is_zero
 from pullback.primitives.structural import instantiate
-from pullback.transforms.stage import stage_flat
+from pullback.transforms.stage import stage_closed
 
 
 class JVPTracer(Tracer):
@@ -144,7 +144,6 @@ def jvp_jaxpr(
         kept = [instantiate(t) for t, n in zip(dots, out_nonzero) if n]
         return [*outs, *kept]
 
-    closed = stage_flat(both, [*avals, *dot_avals], jaxpr.name)
-    assert not closed.consts, "a jaxpr holds no constants"
-    result = jaxpr.cache[key] = closed.jaxpr, out_nonzero
+    staged = stage_closed(both, [*avals, *dot_avals], jaxpr.name)
+    result = jaxpr.cache[key] = staged, out_nonzero
     return result

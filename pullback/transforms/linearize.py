@@ -31,7 +31,7 @@ from pullback.primitives.structural import (
     zero_operation,
 )
 from pullback.transforms.linearity import affine, linear_group, not_linear
-from pullback.transforms.stage import StageTrace
+from pullback.transforms.stage import StageTrace, without_constants
 
 
 class LinearTracer(Tracer, Unknown):
@@ -41,6 +41,8 @@ class LinearTracer(Tracer, Unknown):
     """
 
     __slots__ = ("aval", "trace", "zero")
+
+    is_tangent = True
 
     def __init__(self, trace: LinearTrace, aval: Aval, zero: bool = False) -> None:
         self.trace = trace
@@ -407,9 +409,8 @@ def linearize_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool]) -> Linearized:
     linear, residuals = linear_jaxpr(program, jaxpr.name)
     where = {id(x): i for i, x in enumerate(inputs)}
     residual_inputs = [where.get(id(r)) for r in residuals]
-    closed = trace.finish([*outs, *residuals])
-    assert not closed.consts, "a jaxpr holds no constants"
-    result = Linearized(closed.jaxpr, linear, out_nonzero, residual_inputs)
+    primal = without_constants(trace.finish([*outs, *residuals]))
+    result = Linearized(primal, linear, out_nonzero, residual_inputs)
     jaxpr.cache[key] = result
     return result
 

@@ -10,9 +10,11 @@ from pullback.core.array import SCALARS, Array
 from pullback.core.aval import Aval, ShapeDtypeStruct
 from pullback.core.calling import as_value, check_callable, leaf_names
 from pullback.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var
-from pullback.core.origin import name_of, user_origin
+from pullback.core.origin import called_at, name_of, user_origin
 from pullback.core.primitive import Primitive
 from pullback.core.trace import Trace, Tracer, Value, aval_of, using
+from pullback.errors import LeakedTracerError
+from pullback.primitives.structural import Constant, Held
 
 
 class StageTracer(Tracer):
@@ -139,6 +141,44 @@ def stage_flat(
     return trace.finish(outputs)
 
 
+def stage_closed(
+    f: Callable[..., Sequence[Value]], avals: Sequence[Aval], name: str = "f"
+) -> Jaxpr:
+    """Stage what is derived from a program: arrays that rules capture are written in.
+
+    Raises:
+        LeakedTracerError: a rule uses a value of a trace that has ended.
+    """
+    return without_constants(stage_flat(f, avals, name))
+
+
+def without_constants(closed: ClosedJaxpr) -> Jaxpr:
+    """Write the constants of a program into it."""
+    jaxpr, count = closed.jaxpr, len(closed.consts)
+    if not count:
+        return jaxpr
+    eqns = []
+    for var, value in zip(jaxpr.inputs, closed.consts):
+        if isinstance(value, Tracer):
+            raise leaked_error(jaxpr, var, value)
+        eqns.append(Eqn(Constant(Held(value)), (), (var,)))
+    inputs = jaxpr.inputs[count:]
+    return Jaxpr(inputs, jaxpr.outputs, [*eqns, *jaxpr.eqns], jaxpr.name)
+
+
+def leaked_error(jaxpr: Jaxpr, var: Var, value: Tracer) -> LeakedTracerError:
+    """Make the error for a value of a trace that has ended, naming its first use."""
+    user = next((eqn for eqn in jaxpr.eqns if var in eqn.inputs), None)
+    used = f"operation {user.primitive.name}" if user else f"the output of {jaxpr.name}"
+    origin = user.origin if user else None
+    return LeakedTracerError(
+        f"{used} got {value.describe()}, but the transformation that made it has ended.",
+        where=f"Called at {origin}." if origin else called_at(),
+        mend="Pass values on as arguments and results: what a bwd rule needs of its fwd "
+        "rule must be among the residuals.",
+    )
+
+
 def stage(
     f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None
 ) -> tuple[ClosedJaxpr, tree.TreeDef]:
@@ -192,7 +232,7 @@ def make_jaxpr(
         >>> print(make_jaxpr(lambda x: jnp.log(1. + jnp.exp(x)))(3.))
         { lambda ; a:f32[]. let
             b:f32[] = exp a
-            c:f32[] = add 1.0 b
+            c:f32[] = add b 1.0
             d:f32[] = log c
           in (d,) }
     """

@@ -45,7 +45,7 @@ def flatten_arguments(
         x if type(x) is Array or isinstance(x, Tracer) else argument_value(x, f, who)
         for x in leaves
     ]
-    return values, in_tree, args
+    return values, in_tree, tuple(args)
 
 
 def argument_value(x: Any, f: Callable[..., Any], who: str) -> Value:

@@ -11,7 +11,9 @@ import pullback.numpy as jnp
 from pullback import custom_jvp, custom_vjp, grad, jit, jvp, vjp, vmap
 from pullback.errors import (
     RuleArityError,
+    RuleDtypeError,
     RuleError,
+    RuleKeyError,
     RuleShapeError,
     RuleTreeError,
     TreeError,
@@ -51,7 +53,9 @@ def check(error, fun, bwd, args, *parts, nest=None):
     bwd.__name__ = "energy_bwd"
     f = with_bwd(fun, bwd)
     use = nest or (lambda f, *xs: grad(f, tuple(range(len(xs))))(*xs))
-    message = failing(error, lambda: use(f, *args), "rule `energy_bwd` of energy", *parts)
+    message = failing(
+        error, lambda: use(f, *args), "rule `energy_bwd` of energy", *parts
+    )
     assert message.count(HERE) >= 2, message
     assert issubclass(error, TypeError)
 
@@ -59,17 +63,25 @@ def check(error, fun, bwd, args, *parts, nest=None):
 @NESTS
 def test_too_few_cotangents(nest):
     check(
-        RuleArityError, lambda x, y: x * y, lambda res, g: (g,), (1.0, 2.0),
+        RuleArityError,
+        lambda x, y: x * y,
+        lambda res, g: (g,),
+        (1.0, 2.0),
         "returned 1 cotangent; energy has 2 differentiable arguments",
-        "Return one entry per argument; None stands for a zero cotangent.", nest=nest,
+        "Return one entry per argument; None stands for a zero cotangent.",
+        nest=nest,
     )
 
 
 @NESTS
 def test_too_many_cotangents(nest):
     check(
-        RuleArityError, lambda x: x, lambda res, g: (g, g), (1.0,),
-        "returned 2 cotangents; energy has 1 differentiable argument", nest=nest,
+        RuleArityError,
+        lambda x: x,
+        lambda res, g: (g, g),
+        (1.0,),
+        "returned 2 cotangents; energy has 1 differentiable argument",
+        nest=nest,
     )
 
 
@@ -84,99 +96,151 @@ def test_too_many_cotangents(nest):
 )
 def test_no_tuple_for_several_arguments(given, named):
     check(
-        RuleArityError, lambda x, y: x * y, given, (1.0, 2.0),
-        f"returned {named}, not a tuple", "Return a tuple",
+        RuleArityError,
+        lambda x, y: x * y,
+        given,
+        (1.0, 2.0),
+        f"returned {named}, not a tuple",
+        "Return a tuple",
     )
 
 
 @NESTS
 def test_cotangent_of_a_wrong_shape(nest):
     check(
-        RuleShapeError, lambda x, y: jnp.sum(x) * y, lambda res, g: (g, g),
+        RuleShapeError,
+        lambda x, y: jnp.sum(x) * y,
+        lambda res, g: (g, g),
         (jnp.ones(3), 2.0),
-        "argument `x`", "f32[] where f32[3] is expected", nest=nest,
+        "argument `x`",
+        "f32[] where f32[3] is expected",
+        nest=nest,
     )
 
 
 @NESTS
 def test_cotangent_of_a_wrong_shape_inside_a_container(nest):
     check(
-        RuleShapeError, lambda p: jnp.sum(p["w"][1]),
+        RuleShapeError,
+        lambda p: jnp.sum(p["w"][1]),
         lambda res, g: ({"b": g, "w": (g, jnp.ones((2, 2)))},),
         ({"b": 1.0, "w": (1.0, jnp.ones(2))},),
-        "argument `p['w'][1]`", "f32[2,2] where f32[2] is expected", nest=nest,
+        "argument `p['w'][1]`",
+        "f32[2,2] where f32[2] is expected",
+        nest=nest,
     )
 
 
 def test_cotangent_missing_a_sum_over_a_broadcast_axis():
     check(
-        RuleShapeError, lambda x, y: jnp.sum(x * y), lambda res, g: (g * res[1], g * res[0]),
-        (jnp.ones(3), 2.0), "argument `y`", "f32[3] where f32[] is expected",
+        RuleShapeError,
+        lambda x, y: jnp.sum(x * y),
+        lambda res, g: (g * res[1] * jnp.ones(3), g * res[0]),
+        (jnp.ones(3), 2.0),
+        "argument `y`",
+        "f32[3] where f32[] is expected",
     )
 
 
 @NESTS
 def test_cotangent_with_a_missing_key(nest):
     check(
-        RuleTreeError, lambda p: p["a"] * p["b"], lambda res, g: ({"a": g},),
-        ({"a": 1.0, "b": 2.0},), "argument `p`", "missing key 'b'", nest=nest,
+        RuleKeyError,
+        lambda p: p["a"] * p["b"],
+        lambda res, g: ({"a": g},),
+        ({"a": 1.0, "b": 2.0},),
+        "argument `p`",
+        "missing key 'b'",
+        nest=nest,
     )
 
 
 def test_cotangent_with_an_unexpected_key():
     check(
-        RuleTreeError, lambda p: p["a"]["b"], lambda res, g: ({"a": {"b": g, "c": g}},),
-        ({"a": {"b": 1.0}},), "argument `p['a']`", "unexpected key 'c'",
+        RuleKeyError,
+        lambda p: p["a"]["b"],
+        lambda res, g: ({"a": {"b": g, "c": g}},),
+        ({"a": {"b": 1.0}},),
+        "argument `p['a']`",
+        "unexpected key 'c'",
     )
 
 
 def test_cotangent_of_another_container_class():
     check(
-        RuleTreeError, lambda p: p[0] * p[1], lambda res, g: ([g, g],),
-        ((1.0, 2.0),), "argument `p`", "a list where a tuple is expected",
+        RuleTreeError,
+        lambda p: p[0] * p[1],
+        lambda res, g: ([g, g],),
+        ((1.0, 2.0),),
+        "argument `p`",
+        "a list where a tuple is expected",
     )
 
 
 def test_cotangent_of_another_length():
     check(
-        RuleTreeError, lambda x, p: x * p[0] * p[1], lambda res, g: (g, (g,)),
-        (1.0, (1.0, 2.0)), "argument `p`", "1 entry where 2 are expected",
+        RuleTreeError,
+        lambda x, p: x * p[0] * p[1],
+        lambda res, g: (g, (g,)),
+        (1.0, (1.0, 2.0)),
+        "argument `p`",
+        "1 entry where 2 are expected",
     )
 
 
 def test_cotangent_that_is_an_array_where_a_container_is_expected():
     check(
-        RuleTreeError, lambda x, p: x * p["a"], lambda res, g: (g, g),
-        (1.0, {"a": 1.0}), "argument `p`", "f32[] where a dict is expected",
+        RuleTreeError,
+        lambda x, p: x * p["a"],
+        lambda res, g: (g, g),
+        (1.0, {"a": 1.0}),
+        "argument `p`",
+        "f32[] where a dict is expected",
     )
 
 
 def test_cotangent_that_is_a_container_where_an_array_is_expected():
     check(
-        RuleTreeError, lambda x, y: x * y, lambda res, g: (g, {"y": g}),
-        (1.0, 1.0), "argument `y`", "a dict where an array f32[] is expected",
+        RuleTreeError,
+        lambda x, y: x * y,
+        lambda res, g: (g, {"y": g}),
+        (1.0, 1.0),
+        "argument `y`",
+        "a dict where an array f32[] is expected",
     )
 
 
 def test_cotangent_that_is_a_string():
     check(
-        RuleError, lambda x, y: x * y, lambda res, g: (g, "zero"),
-        (1.0, 1.0), "argument `y`", "a str where an array f32[] is expected",
+        RuleDtypeError,
+        lambda x, y: x * y,
+        lambda res, g: (g, "zero"),
+        (1.0, 1.0),
+        "argument `y`",
+        "a str where an array f32[] is expected",
     )
 
 
 @NESTS
 def test_complex_cotangent_of_a_real_argument(nest):
     check(
-        RuleShapeError, lambda x: x, lambda res, g: (g * 1j,), (jnp.ones(()),),
-        "argument `x`", "complex c64[] where real f32[] is expected", nest=nest,
+        RuleDtypeError,
+        lambda x: x,
+        lambda res, g: (g * 1j,),
+        (jnp.ones(()),),
+        "argument `x`",
+        "complex c64[] where real f32[] is expected",
+        nest=nest,
     )
 
 
 def test_cotangent_of_a_tuple_argument_given_flat():
     check(
-        RuleArityError, lambda x, p: x * p[0], lambda res, g: (g, g, g),
-        (1.0, (1.0, 1.0)), "returned 3 cotangents; energy has 2",
+        RuleArityError,
+        lambda x, p: x * p[0],
+        lambda res, g: (g, g, g),
+        (1.0, (1.0, 1.0)),
+        "returned 3 cotangents; energy has 2",
     )
 
 
@@ -233,7 +297,7 @@ def jax_like_zeros(out):
     ("wrong", "error", "parts"),
     [
         (lambda x: jnp.ones(2) * x, RuleShapeError, ["f32[2]", "f32[]"]),
-        (lambda x: x.astype("float16"), RuleShapeError, ["f16[]", "f32[]"]),
+        (lambda x: x.astype("float16"), RuleDtypeError, ["f16[]", "f32[]"]),
         (lambda x: (x,), RuleTreeError, ["(*,)", "*"]),
         (lambda x: {"y": x}, RuleTreeError, ["{'y': *}"]),
         (lambda x: None, RuleTreeError, ["None"]),
@@ -246,27 +310,32 @@ def test_primal_output_is_held_against_the_function(kind, nest, wrong, error, pa
     f = with_primal(kind, energy, wrong)
     name = "custom_jvp rule" if kind == "jvp" else "custom_vjp fwd rule"
     message = failing(
-        error, lambda: nest(f, jnp.float32(1.0)), f"{name} `the_rule` of energy",
-        "primal output", *parts,
+        error,
+        lambda: nest(f, jnp.float32(1.0)),
+        f"{name} `the_rule` of energy",
+        "primal output",
+        *parts,
     )
     assert message.count(HERE) >= 2
 
 
 @OUT
 def test_primal_output_in_a_container_names_the_path(kind):
-    f = with_primal(
-        kind, lambda x: {"a": (x, x)}, lambda x: {"a": (x, jnp.ones(3))}
-    )
+    f = with_primal(kind, lambda x: {"a": (x, x)}, lambda x: {"a": (x, jnp.ones(3))})
     failing(
-        RuleShapeError, lambda: grad(lambda x: f(x)["a"][0])(1.0),
+        RuleShapeError,
+        lambda: grad(lambda x: f(x)["a"][0])(1.0),
         "at ['a'][1] of type f32[3]; the function's is f32[]",
     )
 
 
 def test_structure_of_primal_output_is_written_readably():
-    f = with_primal("fwd", lambda x: {"a": (x, x), "b": [x]}, lambda x: ({"a": x}, [x, x]))
+    f = with_primal(
+        "fwd", lambda x: {"a": (x, x), "b": [x]}, lambda x: ({"a": x}, [x, x])
+    )
     failing(
-        RuleTreeError, lambda: grad(lambda x: f(x)["a"][0])(1.0),
+        RuleTreeError,
+        lambda: grad(lambda x: f(x)["a"][0])(1.0),
         "expected {'a': (*, *), 'b': [*]}, given ({'a': *}, [*, *])",
     )
 
@@ -308,8 +377,10 @@ def test_rule_returning_no_pair(kind, given, said):
         f.defvjp(the_rule, lambda r, g: (g,))
     wanted = "primal_out, tangent_out" if kind == "jvp" else "residuals"
     failing(
-        RuleArityError, lambda: grad(f)(1.0),
-        f"rule `the_rule` of <lambda> returned {said}, not a pair", wanted,
+        RuleArityError,
+        lambda: grad(f)(1.0),
+        f"rule `the_rule` of <lambda> returned {said}, not a pair",
+        wanted,
     )
 
 
@@ -320,12 +391,31 @@ def test_rule_returning_no_pair(kind, given, said):
 @pytest.mark.parametrize(
     ("fun", "dot", "error", "part"),
     [
-        (lambda x: x, lambda t: jnp.stack([t, t]), RuleShapeError,
-         "f32[2] where f32[] is expected"),
-        (lambda x: (x, x), lambda t: t, RuleTreeError, "f32[] where a tuple is expected"),
-        (lambda x: {"a": x}, lambda t: {"b": t}, RuleTreeError, "missing key 'a'"),
-        (lambda x: (x, x), lambda t: (t,), RuleTreeError, "1 entry where 2 are expected"),
-        (lambda x: x, lambda t: 1j * t, RuleShapeError, "complex c64[] where real f32[]"),
+        (
+            lambda x: x,
+            lambda t: jnp.stack([t, t]),
+            RuleShapeError,
+            "f32[2] where f32[] is expected",
+        ),
+        (
+            lambda x: (x, x),
+            lambda t: t,
+            RuleTreeError,
+            "f32[] where a tuple is expected",
+        ),
+        (lambda x: {"a": x}, lambda t: {"b": t}, RuleKeyError, "missing key 'a'"),
+        (
+            lambda x: (x, x),
+            lambda t: (t,),
+            RuleTreeError,
+            "1 entry where 2 are expected",
+        ),
+        (
+            lambda x: x,
+            lambda t: 1j * t,
+            RuleDtypeError,
+            "complex c64[] where real f32[]",
+        ),
     ],
 )
 def test_tangent_output_is_held_against_the_primal_output(nest, fun, dot, error, part):
@@ -339,8 +429,11 @@ def test_tangent_output_is_held_against_the_primal_output(nest, fun, dot, error,
         return sum(jnp.sum(y) for y in leaves(f(x)))
 
     message = failing(
-        error, lambda: nest(total, jnp.float32(1.0)),
-        "custom_jvp rule `the_rule` of <lambda>", "tangent output", part,
+        error,
+        lambda: nest(total, jnp.float32(1.0)),
+        "custom_jvp rule `the_rule` of <lambda>",
+        "tangent output",
+        part,
     )
     assert message.count(HERE) >= 2
 
@@ -359,7 +452,9 @@ def test_tangent_output_of_a_single_argument_rule():
 
     f.defjvps(lambda t, ans, x, y: t * y, second)
     failing(
-        RuleShapeError, lambda: grad(f, 1)(1.0, 2.0), "rule `second` of <lambda>",
+        RuleShapeError,
+        lambda: grad(f, 1)(1.0, 2.0),
+        "rule `second` of <lambda>",
         "f32[3] where f32[] is expected",
     )
 
@@ -390,8 +485,10 @@ def test_cotangent_given_to_a_pullback_is_checked():
 
 def test_tangent_given_to_jvp_is_checked():
     failing(
-        TreeError, lambda: jvp(lambda x, y: x, (1.0, {"a": 2.0}), (1.0, {"b": 1.0})),
-        "tangents[1]", "missing key 'a'",
+        TreeError,
+        lambda: jvp(lambda x, y: x, (1.0, {"a": 2.0}), (1.0, {"b": 1.0})),
+        "tangents[1]",
+        "missing key 'a'",
     )
     failing(TreeError, lambda: jvp(lambda x: x, (1.0,), (jnp.ones(3),)), "f32[3]")
     failing(TreeError, lambda: jvp(lambda x: x, (1.0,), (1j,)), "complex")
@@ -401,7 +498,8 @@ def test_tangent_given_to_jvp_is_checked():
 def test_errors_under_vmap_speak_of_single_examples():
     f = with_bwd(lambda x: x.sum(), lambda res, g: (jnp.ones(5),))
     failing(
-        RuleShapeError, lambda: vmap(grad(f))(jnp.ones((4, 3))),
+        RuleShapeError,
+        lambda: vmap(grad(f))(jnp.ones((4, 3))),
         "f32[5] where f32[3] is expected",
     )
 
@@ -452,7 +550,10 @@ def test_value_leaked_from_fwd_to_bwd_through_a_variable():
         kept.append(jnp.sin(x))
         return f(x), None
 
-    f.defvjp(f_fwd, lambda res, g: (kept[-1] * g,))
+    def f_bwd(res, g):
+        return (kept[-1] * g,)
+
+    f.defvjp(f_fwd, f_bwd)
     with pytest.raises(RuntimeError, match="residual") as caught:
         grad(jit(f))(1.0)
     message = " ".join([str(caught.value), *getattr(caught.value, "__notes__", [])])

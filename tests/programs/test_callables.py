@@ -229,7 +229,9 @@ def test_callables_in_containers():
         return vjp(lambda fs, x: sum(f(x) for f in fs["all"]), *res)[1](10.0 * g)
 
     total.defvjp(fwd, bwd)
-    got = grad(lambda a, b: total({"all": [lambda x: a * x, jnp.sin, lambda x: b]}, 2.0))
+    got = grad(
+        lambda a, b: total({"all": [lambda x: a * x, jnp.sin, lambda x: b]}, 2.0)
+    )
     assert got(1.0, 1.0) == 20.0
 
 

@@ -118,7 +118,9 @@ def test_jaxpr_shows_function_and_rules(decorator):
     text = str(make_jaxpr(counted.f)(*ARGS))
     assert f"{decorator.__name__}_call[" in text
     assert "name=mix" in text
-    rules = ["jvp=mix_jvp"] if decorator is custom_jvp else ["fwd=mix_fwd", "bwd=mix_bwd"]
+    rules = (
+        ["jvp=mix_jvp"] if decorator is custom_jvp else ["fwd=mix_fwd", "bwd=mix_bwd"]
+    )
     for rule in rules:
         assert rule in text
 
@@ -159,7 +161,9 @@ def test_bwd_sums_unbatched_cotangents_inside_the_batched_program():
     def affine(w, x):
         return w * x
 
-    affine.defvjp(lambda w, x: (affine(w, x), (w, x)), lambda r, g: (g * r[1], g * r[0]))
+    affine.defvjp(
+        lambda w, x: (affine(w, x), (w, x)), lambda r, g: (g * r[1], g * r[0])
+    )
 
     def loss(w, xs):
         return vmap(affine, (None, 0))(w, xs).sum()

@@ -74,7 +74,9 @@ def test_rule_that_is_not_linear_is_refused_in_reverse_mode(wrong, how):
     assert "Rule at test_linearity.py:" in message
 
 
-@pytest.mark.parametrize("wrong", ["square", "sine", "affine", "branch", "float()", "clip"])
+@pytest.mark.parametrize(
+    "wrong", ["square", "sine", "affine", "branch", "float()", "clip"]
+)
 def test_message_shows_the_line_that_is_not_linear(wrong):
     dot = WRONG[wrong]
     with pytest.raises(LinearityError) as caught:
@@ -120,7 +122,7 @@ def test_primal_output_that_depends_on_a_tangent_is_refused(how):
 
     @energy.defjvp
     def energy_jvp(primals, tangents):
-        return energy(primals[0]) + tangents[0], tangents[0]
+        return tangents[0], tangents[0]
 
     with pytest.raises(LinearityError, match=r"energy_jvp.*energy.*linear.*primal"):
         REVERSE[how](energy)

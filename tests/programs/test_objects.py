@@ -329,7 +329,7 @@ def test_arbitrary_keywords_are_refused_by_name():
     def f(x, **options):
         return x
 
-    f.defjvps(lambda t, ans, x: t, None)
+    f.defjvp(lambda primals, tangents: (primals[0], tangents[0]))
     with pytest.raises(TypeError, match=r"(?s)f takes arbitrary.*speed.*signature"):
         grad(lambda x: f(x, speed=2.0))(1.0)
 
@@ -407,7 +407,9 @@ def test_rule_that_is_no_function_is_refused():
     def f(x):
         return x
 
-    with pytest.raises(RuleArityError, match=r"rule of f must be a function; got a int"):
+    with pytest.raises(
+        RuleArityError, match=r"rule of f must be a function; got a int"
+    ):
         f.defjvp(3)
 
 

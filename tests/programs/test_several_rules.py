@@ -113,7 +113,9 @@ def test_batching_rule_gives_mapped_values_and_bodies_give_derivatives():
     def dot(a, b):
         return jnp.sum(a * b)
 
-    dot.defvjp(lambda a, b: (dot(a, b), (a, b)), lambda res, g: (g * res[1], g * res[0]))
+    dot.defvjp(
+        lambda a, b: (dot(a, b), (a, b)), lambda res, g: (g * res[1], g * res[0])
+    )
 
     @dot.defvmap
     def rule(axis_size, in_batched, a, b):

@@ -43,8 +43,11 @@ def test_none_as_tangent_given_to_jvp(wrap):
     f = wrap(lambda x, y: x * y)
     assert jvp(f, (2.0, 3.0), (1.0, None))[1] == 3.0
     assert jvp(f, (2.0, 3.0), (None, None))[1] == 0.0
-    got = jvp(lambda d: d["a"] * d["b"]["c"], ({"a": 2.0, "b": {"c": 3.0}},),
-              ({"a": 1.0, "b": None},))
+    got = jvp(
+        lambda d: d["a"] * d["b"]["c"],
+        ({"a": 2.0, "b": {"c": 3.0}},),
+        ({"a": 1.0, "b": None},),
+    )
     assert got[1] == 3.0
 
 
@@ -296,8 +299,9 @@ def test_empty_containers_and_no_arguments(wrap):
 
 @WRAPS
 def test_none_as_an_argument(wrap):
-    f = with_bwd(lambda x, bias: x if bias is None else x + bias,
-                 lambda res, g: (2.0 * g, None))
+    f = with_bwd(
+        lambda x, bias: x if bias is None else x + bias, lambda res, g: (2.0 * g, None)
+    )
     assert grad(wrap(f))(1.0, None) == 2.0
 
 
@@ -337,7 +341,9 @@ def test_residuals_come_back_as_they_were(wrap):
     f.defvjp(lambda x: (f(x), (x, dict(kept))), bwd)
     assert grad(wrap(f))(2.0) == 6.0
     assert wrap(grad(wrap(f)))(2.0) == 6.0
-    np.testing.assert_array_equal(vmap(grad(wrap(f)))(jnp.array([1.0, 2.0])), [3.0, 6.0])
+    np.testing.assert_array_equal(
+        vmap(grad(wrap(f)))(jnp.array([1.0, 2.0])), [3.0, 6.0]
+    )
 
 
 @WRAPS
@@ -346,7 +352,9 @@ def test_residual_function_that_captures_a_traced_value(wrap):
     f.defvjp(lambda x: (f(x), lambda g: 2 * x * g), lambda pull, g: (pull(g),))
     assert grad(wrap(f))(3.0) == 6.0
     assert wrap(grad(wrap(f)))(3.0) == 6.0
-    np.testing.assert_array_equal(vmap(grad(wrap(f)))(jnp.array([1.0, 2.0])), [2.0, 4.0])
+    np.testing.assert_array_equal(
+        vmap(grad(wrap(f)))(jnp.array([1.0, 2.0])), [2.0, 4.0]
+    )
     np.testing.assert_array_equal(
         grad(lambda x: vmap(wrap(f))(x).sum())(jnp.array([1.0, 2.0])), [2.0, 4.0]
     )
@@ -360,7 +368,8 @@ def test_pullback_as_residual(wrap):
     np.testing.assert_allclose(wrap(grad(f))(3.0), 10 * np.cos(3.0), rtol=1e-6)
     np.testing.assert_allclose(
         grad(lambda x: vmap(wrap(f))(x).sum())(jnp.ones(2)),
-        np.full(2, 10 * np.cos(1.0)), rtol=1e-6,
+        np.full(2, 10 * np.cos(1.0)),
+        rtol=1e-6,
     )
 
 

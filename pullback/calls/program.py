@@ -16,7 +16,7 @@ from pullback.core.primitive import Primitive
 from pullback.core.trace import Tracer, Value, aval_of
 from pullback.core.zero import Zero, is_zero
 from pullback.errors import ControlFlowError
-from pullback.primitives.structural import zero_operation
+from pullback.primitives.structural import is_known_zero, zero_operation
 from pullback.primitives.table import ConvertElementType
 from pullback.transforms.stage import stage_flat
 
@@ -324,4 +324,7 @@ def fit(x: Value, aval: Aval) -> Value:
     """Convert a value to a dtype and weak flag."""
     if x.dtype == aval.dtype and bool(x.weak_type) == aval.weak:
         return x
+    if getattr(x, "eqn", None) is not None and is_known_zero(x):
+        # After a conversion it would no longer be known to be zero.
+        return zero_operation(aval)()
     return ConvertElementType(aval.dtype, aval.weak)(x)

@@ -20,6 +20,8 @@ from pullback.calls.program import (
     spread_tangents,
 )
 from pullback.calls.scan_parts import (
+    Backward,
+    Parts,
     batch_body,
     jvp_body,
     linear_body,
@@ -178,41 +180,23 @@ class Scan(Primitive):
         separated = separate(self, flags)
         if separated is not None:
             return self.transpose_separated(separated, cotangents, operands)
-        for x, u in zip(parts[1], flags[1]):
-            if not u and not is_known_zero(x):
-                raise LinearityError(
-                    "a scan over tangents starts with a carry that is not zero, so it "
-                    "is affine, not linear.",
-                    mend="Start with zeros, or with a tangent.",
-                )
+        if any(not u and not is_known_zero(x) for x, u in zip(parts[1], flags[1])):
+            raise LinearityError(
+                "a scan over tangents starts with a carry that is not zero, so it is "
+                "affine, not linear.",
+                mend="Start with zeros, or with a tangent.",
+            )
         carry_cts, y_cts = cut(cotangents, self.num_carry)
-        given = [not is_zero(c) for c in y_cts]
         backward = transposed_body(
-            self, [*flags[0], *flags[2]], [not is_zero(c) for c in carry_cts], given
+            self,
+            [*flags[0], *flags[2]],
+            [not is_zero(c) for c in carry_cts],
+            [not is_zero(c) for c in y_cts],
         )
-        known_consts, known_xs = (
-            [x for x, u in zip(part, marks) if not u]
-            for part, marks in ((parts[0], flags[0]), (parts[2], flags[2]))
-        )
-        sums = [
-            zeros_of(x.aval.tangent())
-            for x in chosen(chosen(parts[0], flags[0]), backward.const_nonzero)
-        ]
-        cts = [instantiate(c) for c, n in zip(carry_cts, backward.carry_nonzero) if n]
-        values = [
-            *count, *known_consts, *sums, *cts, *known_xs, *chosen(y_cts, given)
-        ]  # fmt: skip
-        const_asked = asked(chosen(parts[0], flags[0]), backward.const_nonzero)
-        carry_asked = [
-            isinstance(x, Unknown) and not getattr(x, "zero", False)
-            for x, n in zip(parts[1], backward.carry_nonzero)
-            if n
-        ]
-        x_asked = asked(chosen(parts[2], flags[2]), backward.x_nonzero)
-        found = apply_pruned(
-            backward.scan, values, [*const_asked, *carry_asked, *x_asked]
-        )
-        at_consts, at_carry, at_xs = cut(found, len(const_asked), len(carry_asked))
+        values, wanted = backward_operands(backward, parts, cotangents)
+        found = apply_pruned(backward.scan, [*count, *values], wanted)
+        sizes = sum(backward.const_nonzero), sum(backward.carry_nonzero)
+        at_consts, at_carry, at_xs = cut(found, *sizes)
         return [
             *[None] * len(count),
             *spread(spread(at_consts, backward.const_nonzero), flags[0]),
@@ -221,7 +205,7 @@ class Scan(Primitive):
         ]
 
     def transpose_separated(
-        self, parts: Any, cotangents: Sequence[Any], operands: Sequence[Value]
+        self, parts: Parts, cotangents: Sequence[Any], operands: Sequence[Value]
     ) -> list[Any]:
         """Transpose a loop of which a part is not linear: run that part first."""
         _, consts, xs = run_primal(self, parts, operands)
@@ -262,7 +246,7 @@ class Scan(Primitive):
             start = most if self.reverse else zeros_of(_INT)
             consts, count, values = [*count, *consts], [most], [start, *values]
         results = batched.scan(*count, *consts, *values, *stacks)
-        return results[int(by_element) :], batched.out_dims
+        return results[len(results) - len(batched.out_dims) :], batched.out_dims
 
     def prune(
         self, wanted: Sequence[bool]
@@ -287,9 +271,33 @@ class Scan(Primitive):
         return scan, [*[True] * int(self.counted), *kept], outputs
 
 
-def asked(operands: Sequence[Any], nonzero: Sequence[bool]) -> list[bool]:
-    """Say which of the operands that have a cotangent are asked for it."""
-    return [not getattr(x, "zero", False) for x in chosen(operands, nonzero)]
+def backward_operands(
+    backward: Backward, parts: Sequence[Sequence[Any]], cotangents: Sequence[Any]
+) -> tuple[list[Value], list[bool]]:
+    """Give the operands of a backward scan, and which of its results are asked for.
+
+    Args:
+        backward: the scan.
+        parts: constants, carry and stacks of the forward scan.
+        cotangents: those of its results.
+    """
+    consts, carry, xs = parts
+    known = [[x for x in part if not isinstance(x, Unknown)] for part in (consts, xs)]
+    linear = [[x for x in part if isinstance(x, Unknown)] for part in (consts, xs)]
+    summed = chosen(linear[0], backward.const_nonzero)
+    moved = chosen(carry, backward.carry_nonzero)
+    carry_cts, y_cts = cut(cotangents, len(carry))
+    values = [
+        *known[0],
+        *[zeros_of(x.aval.tangent()) for x in summed],
+        *[instantiate(c) for c in chosen(carry_cts, backward.carry_nonzero)],
+        *known[1],
+        *[c for c in y_cts if not is_zero(c)],
+    ]
+    answered = [*summed, *moved, *chosen(linear[1], backward.x_nonzero)]
+    # Nobody asks for the cotangent of a tangent that is known to be zero.
+    asked = [isinstance(x, Unknown) and not getattr(x, "zero", False) for x in answered]
+    return values, asked
 
 
 def batched_outputs(
@@ -306,7 +314,7 @@ def batched_outputs(
 
 
 def run_primal(
-    scan: Scan, parts: Any, operands: Sequence[Value]
+    scan: Scan, parts: Parts, operands: Sequence[Value]
 ) -> tuple[list[Value], list[Value], list[Value]]:
     """Run the part of a loop that computes.
 
@@ -336,7 +344,7 @@ def lower_scan(scan: Scan, ctx: Any, operands: Sequence[Any]) -> list[Any]:
     turns = scan.length // unroll
     start = ctx.constant(0, _INT)
     whole = 0
-    if turns > 1 or scan.counted:
+    if scan.length and (turns > 1 or scan.counted):
         bound = count[0] if count else ctx.constant(turns * unroll, _INT)
         values = [start, bound, *consts, *carry, *xs, *ys]
         results = lower_turns(scan, ctx, values, unroll)

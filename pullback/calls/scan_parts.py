@@ -13,6 +13,7 @@ from pullback.calls.program import (
     cut,
     reached,
     rewired,
+    spread,
     with_zeros,
 )
 from pullback.core.aval import Aval
@@ -178,61 +179,75 @@ def assemble(
     primal_flags: Flags,
     settled_outs: Sequence[bool] | None,
 ) -> Parts:
-    """Make the two scans of a body split in two."""
-    all_outs = len(split.out_nonzero)
-    known_outs = (
-        [True] * all_outs if settled_outs is None else [not u for u in settled_outs]
-    )
-    count_outs = sum(known_outs)
-    # A carry that is known after this step may have been marked as unknown anyway.
-    outputs = list(split.primal.outputs)
-    given = (
-        [True] * all_outs
-        if settled_outs is None
-        else [not n for n in split.out_nonzero]
-    )
-    outs, residuals = cut(outputs, sum(given))
-    by_place = iter(outs)
-    kept = [
-        atom
-        for atom, keep in zip(
-            [next(by_place) if g else None for g in given], known_outs
-        )
-        if keep and atom is not None
-    ]
+    """Make the two scans of a body split in two.
+
+    Args:
+        scan: the operation.
+        split: its body, split.
+        flags: which constants, carries and stacks have tangents.
+        primal_flags: which of them the primal part takes.
+        settled_outs: which outputs the primal part does not give; None if it gives all.
+    """
+    outs, residuals = known_outputs(split, settled_outs)
     primal_carry = sum(primal_flags[1])
     sources, stacked, hoisted = find_residuals(
-        scan, split, residuals, primal_flags, kept, primal_carry
+        scan, split, residuals, primal_flags, outs, primal_carry
     )
-    body = rewired(split.primal, split.primal.inputs, [*kept, *stacked])
-    body, _ = prune_jaxpr_keeping_inputs(body)
-    primal = scan.like(body, sum(primal_flags[0]), primal_carry)
+    body = without_dead_eqns(
+        rewired(split.primal, split.primal.inputs, [*outs, *stacked])
+    )
     out_nonzero = [*flags[1], *split.out_nonzero[scan.num_carry :]]
     avals = [a.tangent() for a in scan.jaxpr.out_avals]
     linear = with_zeros(split.linear, split.out_nonzero, out_nonzero, avals)
-    residual_vars, tangent_vars = cut(linear.inputs, len(residuals))
     constant = [kind in ("const", "carry", "hoisted") for kind, _ in sources]
-    varying = [not c for c in constant]
-    const_dots, carry_dots, x_dots = cut(tangent_vars, sum(flags[0]), sum(flags[1]))
-    consts = [*chosen(residual_vars, constant), *const_dots]
-    inputs = [*consts, *carry_dots, *chosen(residual_vars, varying), *x_dots]
+    linear, sizes = linear_operands(linear, constant, flags)
     return Parts(
-        primal,
-        scan.like(rewired(linear, inputs), len(consts), len(carry_dots)),
+        scan.like(body, sum(primal_flags[0]), primal_carry),
+        scan.like(linear, *sizes),
         hoisted,
         chosen(sources, constant),
-        chosen(sources, varying),
+        chosen(sources, [not c for c in constant]),
         [list(part) for part in flags],
         [list(part) for part in primal_flags],
         out_nonzero,
-        count_outs,
+        len(outs),
     )
 
 
-def prune_jaxpr_keeping_inputs(jaxpr: Jaxpr) -> tuple[Jaxpr, list[bool]]:
+def known_outputs(
+    split: Linearized, settled_outs: Sequence[bool] | None
+) -> tuple[list[Atom], list[Atom]]:
+    """Give the outputs that the primal part is asked for, and the residuals."""
+    if settled_outs is None:
+        outs, residuals = cut(split.primal.outputs, len(split.out_nonzero))
+        return outs, residuals
+    given = [not n for n in split.out_nonzero]
+    outs, residuals = cut(split.primal.outputs, sum(given))
+    # A carry that is known after one step may be unknown from the start.
+    pairs = zip(spread(outs, given), settled_outs)
+    return [y for y, settled in pairs if not settled], residuals
+
+
+def linear_operands(
+    linear: Jaxpr, constant: Sequence[bool], flags: Flags
+) -> tuple[Jaxpr, tuple[int, int]]:
+    """Put the inputs of a linear body in order: constants, carry, stacks.
+
+    Returns:
+        The body, and the numbers of constants and carries.
+    """
+    residuals, tangents = cut(linear.inputs, len(constant))
+    const_dots, carry_dots, x_dots = cut(tangents, sum(flags[0]), sum(flags[1]))
+    consts = [*chosen(residuals, constant), *const_dots]
+    varying = chosen(residuals, [not c for c in constant])
+    inputs = [*consts, *carry_dots, *varying, *x_dots]
+    return rewired(linear, inputs), (len(consts), len(carry_dots))
+
+
+def without_dead_eqns(jaxpr: Jaxpr) -> Jaxpr:
     """Drop eqns that no output needs, and keep every input."""
-    smaller, kept = prune_jaxpr(jaxpr, [True] * len(jaxpr.outputs))
-    return rewired(smaller, jaxpr.inputs), kept
+    smaller, _ = prune_jaxpr(jaxpr, [True] * len(jaxpr.outputs))
+    return rewired(smaller, jaxpr.inputs)
 
 
 def find_residuals(
@@ -281,8 +296,7 @@ def find_residuals(
             sources.append(("result", len(outs) + len(stacked)))
             stacked.append(atom)
     whole = Jaxpr([*consts, *carry], outside, fixed_eqns, primal.name)
-    hoisted, _ = prune_jaxpr_keeping_inputs(whole)
-    return sources, stacked, hoisted
+    return sources, stacked, without_dead_eqns(whole)
 
 
 def input_source(scan: Any, source: int | None) -> tuple[str, int] | None:

@@ -23,10 +23,10 @@ from pullback.calls.program import (
     is_concrete,
     prune_fixed,
     rewired,
-    spread,
     spread_tangents,
     write_down,
 )
+from pullback.calls.scan import Scan
 from pullback.config import config
 from pullback.core.aval import Aval
 from pullback.core.calling import check_callable
@@ -34,7 +34,7 @@ from pullback.core.jaxpr import Jaxpr, Literal, Var, evaluate
 from pullback.core.origin import called_at, name_of
 from pullback.core.primitive import Dim, Primitive
 from pullback.core.trace import Value
-from pullback.core.zero import Unknown, is_zero
+from pullback.core.zero import Unknown
 from pullback.errors import ArgumentError, ControlFlowError, LinearityError
 from pullback.primitives.reduction import ReduceOr
 from pullback.primitives.structural import frozen, instantiate, reshape, zeros_of
@@ -43,7 +43,6 @@ from pullback.transforms.batch import batch_jaxpr, to_front
 from pullback.transforms.jvp import jvp_jaxpr
 from pullback.transforms.linearize import linearize_jaxpr
 from pullback.transforms.stage import stage_flat
-from pullback.transforms.transpose import transpose_jaxpr
 
 _COUNT = Aval((), dtypes.int32)
 
@@ -196,15 +195,15 @@ class While(Primitive):
         # Only a rule that applies a loop to tangents comes here.
         if self.max_steps is None:
             raise unbounded(called_at())
-        unknown = [isinstance(x, Unknown) for x in operands]
-        count, steps = self.count_steps(operands)
-        given = [not is_zero(c) for c in cotangents]
-        program, nonzero = transpose_jaxpr(steps, [False, *unknown], given)
-        known = [x for x, u in zip(operands, unknown) if not u]
-        found = evaluate(program, [count, *known, *chosen(cotangents, given)])
-        return spread(spread(found, nonzero), unknown)
+        count = self.count_steps(operands)
+        num_carry = len(self.body_jaxpr.outputs)
+        steps = Scan(
+            self.body_jaxpr, self.max_steps, self.body_consts, num_carry, counted=True
+        )
+        found = steps.transpose(cotangents, count, *operands[self.cond_consts :])
+        return [*[None] * self.cond_consts, *found[1:]]
 
-    def count_steps(self, operands: Sequence[Value]) -> tuple[Value, Jaxpr]:
+    def count_steps(self, operands: Sequence[Value]) -> Value:
         """Give the number of steps, where what decides it is no tangent."""
         assert self.max_steps is not None, "asked of bounded loops only"
         cond_consts, body_consts, carry = self.split(operands)
@@ -219,7 +218,7 @@ class While(Primitive):
                 mend="Let the conditions of loops in derivative rules depend on primal "
                 "values only.",
             )
-        return smaller(*values)[0], self.steps_program()
+        return smaller(*values)[0]
 
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         return batch_loop(self, size, operands, dims)

@@ -7,7 +7,9 @@ from typing import Any
 
 from pullback import dtypes, tree
 from pullback.core.calling import as_value
+from pullback.core.origin import called_at, name_of
 from pullback.core.trace import Value
+from pullback.errors import TreeError
 from pullback.primitives import (
     convolution,
     cumulative,
@@ -189,8 +191,15 @@ def associative_scan(
         )
 
     def combine(a: Sequence[Value], b: Sequence[Value]) -> list[Value]:
-        out = fn(treedef.unflatten(a), treedef.unflatten(b))
-        return [as_value(x, "associative_scan") for x in tree.flatten(out)[0]]
+        found, out_tree = tree.flatten(fn(treedef.unflatten(a), treedef.unflatten(b)))
+        if out_tree != treedef:
+            raise TreeError(
+                f"associative_scan: {name_of(fn)} gave the structure {out_tree}; its "
+                f"arguments have {treedef}.",
+                where=called_at(),
+                mend="Return a tree like the arguments.",
+            )
+        return [as_value(x, "associative_scan") for x in found]
 
     where = (axes[0],)
     if reverse:

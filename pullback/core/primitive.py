@@ -156,7 +156,8 @@ class Primitive:
 _SIGNATURES = {
     "abstract": "(self, *avals), giving the results' types (Aval)",
     "eager": "(self, *arrays), computing with NumPy",
-    "lower": "(self, ctx, *operands), emitting StableHLO",
+    "lower": "(self, ctx, *operands), emitting StableHLO; for what other operations "
+    "can do, `return extend.lower_as(ctx, f, *operands)`",
     "jvp": "(self, primals, tangents), giving (primals_out, tangents_out)",
     "transpose": "(self, cotangents, *operands), giving a cotangent or None an operand",
     "batch": "(self, size, operands, dims), giving (results, their batch axes)",

@@ -34,12 +34,18 @@ def _group(groups: Any, unknown: tuple[bool, ...]) -> tuple[int, ...] | None:
 
 def not_linear(primitive: Primitive, origin: Origin | None = None) -> LinearityError:
     """Make the error for an operation that is not linear in a tangent."""
+    kind = type(primitive)
+    declare = ""
+    if not kind.linear and not kind.__module__.startswith("pullback."):
+        declare = f" If {kind.__name__} is linear there, say so in its class: for the "
+        declare += "first operand `linear = ((0,),)`."
     return LinearityError(
         f"operation {primitive.name} was applied to a tangent, in which it is not "
         "linear.",
         where=f"Called at {origin}." if origin else called_at(),
         mend="Derivative rules must be linear in their tangents: use each tangent at "
-        "most once in a product, and apply nonlinear functions to primals only.",
+        "most once in a product, and apply nonlinear functions to primals only."
+        + declare,
     )
 
 

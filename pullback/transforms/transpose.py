@@ -11,9 +11,10 @@ from pullback import dtypes, tree
 from pullback.core.calling import as_value, check_callable
 from pullback.core.jaxpr import Jaxpr, evaluate
 from pullback.core.origin import Origin, called_at, name_of, speaks_for
+from pullback.core.primitive import Primitive
 from pullback.core.trace import Value, aval_of, current, current_trace
 from pullback.core.zero import Zero, is_zero
-from pullback.errors import GradError, TreeError
+from pullback.errors import GradError, RuleArityError, TreeError
 from pullback.primitives.structural import accumulate, instantiate
 from pullback.transforms.linearize import (
     LinearProgram,
@@ -22,6 +23,8 @@ from pullback.transforms.linearize import (
     Step,
 )
 from pullback.transforms.stage import input_aval, stage_closed
+
+_SEQUENCES = frozenset((tuple, list))
 
 #: Where backward rules leave what they log; None if nobody asked for it.
 _logs: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar(
@@ -109,10 +112,25 @@ def transpose_step(step: Step, found: dict[Any, Value]) -> None:
         ct = found.pop(results, None)
         if ct is None:
             return
-    for x, c in zip(operands, primitive.transpose(ct, *operands)):
+    cts = primitive.transpose(ct, *operands)
+    if type(cts) not in _SEQUENCES or len(cts) != len(operands):
+        raise wrong_count(primitive, cts, len(operands))
+    for x, c in zip(operands, cts):
         if type(x) is LinearTracer and c is not None and not x.zero and not is_zero(c):
             old = found.get(x)
             found[x] = c if old is None else accumulate(old, c)
+
+
+def wrong_count(primitive: Primitive, cts: Any, count: int) -> RuleArityError:
+    """Make the error for a `transpose` rule without one entry an operand."""
+    given = f"{len(cts)} entries" if type(cts) in _SEQUENCES else f"a {type(cts).__name__}"
+    return RuleArityError(
+        f"the transpose rule of operation {primitive.name} returned {given}; the "
+        f"operation has {count} operand{'s' if count != 1 else ''}.",
+        where=called_at(),
+        mend=f"Let {type(primitive).__name__}.transpose return a tuple with one entry an "
+        "operand, None where there is no cotangent to give.",
+    )
 
 
 class Transposed(NamedTuple):

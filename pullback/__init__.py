@@ -12,6 +12,7 @@ from pullback import scipy as scipy
 from pullback import test_util as test_util
 from pullback import tree as tree
 from pullback import tree_util as tree_util
+from pullback.calls import policies as checkpoint_policies
 from pullback.calls.checkpoint import checkpoint as checkpoint
 from pullback.calls.checkpoint import checkpoint_name as checkpoint_name
 from pullback.calls.jit import jit as jit
@@ -26,6 +27,7 @@ from pullback.custom.gradient import custom_gradient as custom_gradient
 from pullback.dtypes import float0 as float0
 from pullback.primitives.callbacks import io_callback as io_callback
 from pullback.primitives.callbacks import pure_callback as pure_callback
+from pullback.primitives.strong import strong_zeros as strong_zeros
 from pullback.runtime import block_until_ready as block_until_ready
 from pullback.runtime import default_backend as default_backend
 from pullback.runtime import device_count as device_count

@@ -29,6 +29,7 @@ from pullback.calls.program import (
     write_down,
 )
 from pullback.config import config
+from pullback.core.array import Array
 from pullback.core.aval import Aval
 from pullback.core.calling import as_value, check_callable
 from pullback.core.jaxpr import Jaxpr, Var, evaluate
@@ -41,8 +42,12 @@ from pullback.errors import ArgumentError, ControlFlowError
 from pullback.primitives.structural import frozen, reshape
 from pullback.primitives.table import clamp, convert, eq, ne, select
 from pullback.transforms.batch import batch_jaxpr
-from pullback.transforms.jvp import jvp_jaxpr
-from pullback.transforms.linearize import Linearized, linearize_jaxpr
+from pullback.transforms.jvp import jvp_flat, jvp_jaxpr
+from pullback.transforms.linearize import (
+    Linearized,
+    linearize_flat,
+    linearize_jaxpr,
+)
 from pullback.transforms.transpose import transpose_jaxpr
 
 
@@ -89,7 +94,14 @@ class Cond(Primitive):
         outs = self.abstract()
         return ctx.emit_many("stablehlo.case", [index], outs, "", regions)
 
+    def known_branch(self, index: Value) -> Jaxpr | None:
+        """Give the branch where it is known, as it is in eager code."""
+        return self.branches[int(index)] if type(index) is Array else None
+
     def jvp(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
+        branch = self.known_branch(primals[0])
+        if branch is not None:
+            return jvp_flat(lambda *xs: evaluate(branch, xs), primals[1:], tangents[1:])
         nonzero, given = given_tangents(tangents[1:])
         branches, out_nonzero = jvp_branches(self.branches, nonzero)
         results = Cond(branches)(*primals, *given)
@@ -98,6 +110,12 @@ class Cond(Primitive):
 
     def linearize(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
         nonzero, given = given_tangents(tangents[1:])
+        branch = self.known_branch(primals[0])
+        if branch is not None:
+            outs, program = linearize_flat(
+                lambda *xs: evaluate(branch, xs), primals[1:], nonzero
+            )
+            return outs, program(*given)
         parts = linearize_branches(self.branches, nonzero)
         results = Cond(parts.primal)(*primals)
         outs = results[: len(parts.out_nonzero)]

@@ -65,6 +65,8 @@ ABSENT = {
 #: Operations that cannot be applied by themselves.
 WITHOUT_EXAMPLE = {
     "PlainSort": "appears in lowerings only",
+    "Look": "has effects only; tried in tests/debugging/test_markers.py",
+    "CotangentTap": "the same; tried in tests/debugging/test_markers.py",
     "Forbid": "stands for a derivative that must not be asked for; every rule raises",
 }
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 _DOUBLE_WHERE = (
     "Give {0} a safe operand where its result is not used, before and not only after it "
     "(double where: `safe = jnp.where(ok, x, 1.0)`, then `jnp.where(ok, {0}(safe), ...)`)"
@@ -11,9 +9,10 @@ _DOUBLE_WHERE = (
     "`with pullback.strong_zeros():`."
 )
 _LIMIT = (
-    "The derivative of {0} is infinite there. Keep its operand away from that point "
-    "with jnp.where or jnp.clip, or write a custom_jvp rule with the limit that is "
-    "wanted; where a zero meets it, `with pullback.strong_zeros():` keeps the zero."
+    "The derivative of {0} is infinite there. Keep its operand away from that point: "
+    "choose a safe operand with jnp.where or jnp.clip before it and the result with "
+    "jnp.where after it (double where); or write a custom_jvp rule with the limit that "
+    "is wanted."
 )
 
 _FORWARD = {
@@ -34,15 +33,12 @@ _FORWARD = {
 }
 
 
-def advice(
-    operation: str, operands: Sequence[str], zero: bool, phase: str, in_rule: bool
-) -> str:
+def advice(operation: str, zero: bool, phase: str, in_rule: bool) -> str:
     """Say in an imperative sentence what would mend it.
 
     Args:
         operation: the operation, or the one whose derivative it is part of.
-        operands: the operands' values, as text.
-        zero: whether a zero meets an infinity.
+        zero: whether a zero cotangent meets an infinite partial.
         phase: "forward" or "backward".
         in_rule: whether it happened in a custom rule.
     """

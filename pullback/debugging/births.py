@@ -125,10 +125,9 @@ class Birth:
         """Say what would help."""
         first = self.first
         named = first.derivative_of or first.operation
-        operands = self.operands if self.parent is None else first.operands
-        return advice(
-            named, operands, self.zero_meets_infinity, first.phase, bool(first.rule)
-        )
+        # A zero that is a partial derivative, not a cotangent, is another case.
+        zero = self.zero_meets_infinity and self.parent is None
+        return advice(named, zero, first.phase, bool(first.rule))
 
     def where_text(self) -> str:
         """Say where, as a sentence, or ""."""

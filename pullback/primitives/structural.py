@@ -490,6 +490,6 @@ def is_known_zero(x: Any) -> bool:
         return False
     if isinstance(eqn.primitive, Full):
         return not eqn.primitive.value
-    inputs = getattr(x, "eqn_operands", ())
-    structural = isinstance(eqn.primitive, (Broadcast, Reshape, Transpose))
-    return structural and all(map(is_known_zero, inputs))
+    if not isinstance(eqn.primitive, (Broadcast, Reshape, Transpose)):
+        return False
+    return all(map(is_known_zero, getattr(x, "eqn_operands", ())))

@@ -32,10 +32,13 @@ class StageTracer(Tracer):
 
     @property
     def eqn_operands(self) -> list[Any]:
-        """The tracers and literals this value was made of."""
-        known = self.trace.made
+        """The tracers, constants and literals this value was made of."""
         if self.eqn is None:
             return []
+        known: dict[Any, Any] = self.trace.made
+        if any(isinstance(v, Var) and v not in known for v in self.eqn.inputs):
+            consts = self.trace.consts.values()
+            known = {**known, **{var: value for value, var in consts}}
         return [known[v] if isinstance(v, Var) else v.value for v in self.eqn.inputs]
 
     def describe(self) -> str:

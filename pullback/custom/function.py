@@ -18,7 +18,7 @@ from pullback.core.origin import called_at, name_of
 from pullback.core.trace import EVAL, current_trace
 from pullback.custom.call import CustomCall
 from pullback.custom.nondiff import (
-    name_nondiff,
+    name_arguments,
     nondiff_positions,
     parameter_name,
     split_arguments,
@@ -112,8 +112,8 @@ class CustomFunction:
         operands = [as_value(x) for x in leaves]
         static = (*arguments.nondiff.values(), *arguments.opaque.values())
         captured = self.finder.find((*self.rules.functions, *static))
-        if captured and arguments.nondiff:
-            captured = name_nondiff(captured, arguments, self.parameter)
+        if captured and static:
+            captured = name_arguments(captured, arguments, self.parameter)
         site = Site(self, self.rules, arguments, in_tree, captured)
         outs = CustomCall(site)(*[c.value for c in captured], *operands)
         assert site.out_tree is not None, "set by whichever rule ran"

@@ -155,20 +155,25 @@ def parameter_name(signature: Signature, position: int) -> str:
 MARKED = "nondiff"
 
 
-def name_nondiff(
+def name_arguments(
     captured: Sequence[Captured],
     arguments: Arguments,
     parameter: Callable[[int], str],
 ) -> list[Captured]:
-    """Name the traced arrays among captured values that stand in nondiff arguments."""
+    """Name the captured values that stand in nondiff arguments or in the instance."""
     names: dict[int, str] = {}
     for i, x in arguments.nondiff.items():
         for leaf, path in zip(tree.leaves(x), tree.path_strings(x)):
             names[id(leaf)] = parameter(i) + path
-    return [
-        c._replace(name=names[id(c.value)], where=MARKED) if id(c.value) in names else c
-        for c in captured
-    ]
+    instance = "".join(parameter(i) for i in arguments.opaque)
+    named = []
+    for c in captured:
+        if id(c.value) in names:
+            c = c._replace(name=names[id(c.value)], where=MARKED)
+        elif c.name.startswith("."):
+            c = c._replace(name=instance + c.name)
+        named.append(c)
+    return named
 
 
 def refuse_traced(f: Any, signature: Signature, position: int, x: Any) -> None:

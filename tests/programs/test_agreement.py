@@ -12,7 +12,6 @@ from pullback import custom_jvp, custom_vjp, grad, jit, jvp, vjp, vmap
 from pullback.errors import (
     RuleArityError,
     RuleDtypeError,
-    RuleError,
     RuleKeyError,
     RuleShapeError,
     RuleTreeError,

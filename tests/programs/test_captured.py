@@ -157,6 +157,25 @@ def test_captured_through_a_nested_function_and_an_object(decorator):
     np.testing.assert_array_equal(vmap(h)(jnp.array([1.0, 2.0])), [10.0, 20.0])
 
 
+def test_derivative_by_an_attribute_of_a_plain_instance_names_it():
+    class Spring:
+        def __init__(self, k):
+            self.k = k
+
+        @custom_vjp
+        def force(self, x):
+            return self.k * x
+
+        force.defvjp(
+            lambda self, x: (self.force(x), self.k), lambda k, g: (None, k * g)
+        )
+
+    assert grad(lambda x: Spring(2.0).force(x))(1.0) == 2.0
+    assert jit(lambda k: grad(Spring(k).force)(1.0))(2.0) == 2.0
+    with pytest.raises(CapturedError, match=r"force captures `self\.k`"):
+        grad(lambda k: Spring(k).force(1.0))(2.0)
+
+
 @BOTH
 def test_captured_value_under_jit_then_differentiated_outside(decorator):
     @jit

@@ -1,0 +1,90 @@
+"""Programs whose backward rules log: rules.md, section 8."""
+
+import numpy as np
+import pytest
+
+import pullback.numpy as jnp
+from pullback import custom_vjp, grad, jit, lax, vjp, vmap
+
+
+def logged(name="seen"):
+    """Double, logging the cotangent."""
+    f = custom_vjp(lambda x: 2.0 * x)
+    f.defvjp_with_logs(
+        lambda x: (f(x), x), lambda x, g: ((2.0 * g,), {name: g, "x": x})
+    )
+    return f
+
+
+WRAPS = pytest.mark.parametrize(
+    "wrap",
+    [lambda f: f, jit, lambda f: jit(jit(f))],
+    ids=["eager", "jit", "jit of jit"],
+)
+
+
+@WRAPS
+def test_logs_come_with_the_cotangents(wrap):
+    _, pull = vjp(wrap(lambda x: 3.0 * logged()(x)), 5.0)
+    (x_bar,), logs = pull.with_logs(1.0)
+    assert x_bar == 6.0
+    assert logs == {"seen": 3.0, "x": 5.0}
+
+
+@WRAPS
+def test_plain_pullback_and_grad_drop_logs(wrap):
+    f = wrap(logged())
+    assert vjp(f, 5.0)[1](1.0) == (2.0,)
+    assert grad(f)(5.0) == 2.0
+    assert jit(grad(f))(5.0) == 2.0
+
+
+@WRAPS
+def test_logs_of_several_functions_are_put_together(wrap):
+    def f(x):
+        return logged("first")(logged("second")(x))
+
+    _, logs = vjp(wrap(f), 1.0)[1].with_logs(1.0)
+    assert set(logs) == {"first", "second", "x"}
+    assert (logs["first"], logs["second"]) == (1.0, 2.0)
+
+
+@WRAPS
+def test_logs_under_an_outer_jit(wrap):
+    f = wrap(lambda x: 3.0 * logged()(x))
+    (x_bar,), logs = jit(lambda x, g: vjp(f, x)[1].with_logs(g))(5.0, 1.0)
+    assert (x_bar, logs["seen"]) == (6.0, 3.0)
+
+
+@WRAPS
+def test_logs_under_vmap_are_batched(wrap):
+    f = wrap(lambda x: vmap(lambda x: x * logged()(x))(x).sum())
+    _, logs = vjp(f, jnp.arange(3.0))[1].with_logs(1.0)
+    np.testing.assert_array_equal(logs["seen"], [0.0, 1.0, 2.0])
+    got = vmap(lambda x: vjp(wrap(logged()), x)[1].with_logs(1.0)[1]["x"])(jnp.ones(2))
+    np.testing.assert_array_equal(got, [1.0, 1.0])
+
+
+def test_no_logs_are_an_empty_dict():
+    assert vjp(jnp.sin, 0.0)[1].with_logs(1.0) == ((1.0,), {})
+
+
+def test_logs_may_be_none():
+    f = custom_vjp(lambda x: x)
+    f.defvjp_with_logs(lambda x: (x, None), lambda res, g: ((g,), None))
+    assert vjp(f, 1.0)[1].with_logs(1.0) == ((1.0,), {})
+
+
+def test_bwd_with_logs_must_give_a_pair():
+    f = custom_vjp(lambda x, y, z: x)
+    f.defvjp_with_logs(lambda *xs: (xs[0], None), lambda res, g: (g, None, None))
+    with pytest.raises(TypeError, match=r"bwd rule .* 3 values, not a pair.*logs"):
+        grad(f)(1.0, 1.0, 1.0)
+
+
+def test_logs_inside_a_scan_are_dropped_not_leaked():
+    f = logged()
+    h = lambda x: lax.scan(lambda c, _: (f(c), None), x, None, length=2)[0]  # noqa: E731
+    (x_bar,), logs = vjp(h, 1.0)[1].with_logs(1.0)
+    assert x_bar == 4.0
+    assert logs == {}

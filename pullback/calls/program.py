@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 from pullback import dtypes, tree
 from pullback.core.array import Array
 from pullback.core.aval import Aval
-from pullback.core.calling import as_value
+from pullback.core.calling import as_value, leaf_names
 from pullback.core.jaxpr import Atom, Eqn, Jaxpr, Var
 from pullback.core.jaxpr import prune as prune_jaxpr
 from pullback.core.origin import called_at, name_of
@@ -224,8 +224,8 @@ def write_down(
         trees.append(out_tree)
         return [as_value(y, f"{who}: the output of {name_of(f)}") for y in outs]
 
-    names = tree.path_strings(in_tree.unflatten(list(avals)))
-    closed = stage_flat(flat, avals, name_of(f), [f"argument{n}" for n in names])
+    names = leaf_names(f, in_tree.unflatten(list(avals)))
+    closed = stage_flat(flat, avals, name_of(f), names)
     return Written(closed.jaxpr, closed.consts, trees[0])
 
 

@@ -368,3 +368,8 @@ def test_jvp_and_vjp_agree_on_a_float32_scan():
     forward = float(jnp.sum(y_dots))
     backward = float(sum(jnp.sum(b * d) for b, d in zip(bars, dots)))
     np.testing.assert_allclose(forward, backward, rtol=1e-5)
+
+
+def test_a_python_branch_in_a_body_names_the_argument():
+    with pytest.raises(TypeError, match="came from total"):
+        lax.scan(lambda total, x: (total if total > 0 else x, None), 1.0, jnp.ones(3))

@@ -224,7 +224,8 @@ def write_down(
         trees.append(out_tree)
         return [as_value(y, f"{who}: the output of {name_of(f)}") for y in outs]
 
-    names = leaf_names(f, in_tree.unflatten(list(avals)))
+    arguments: Any = in_tree.unflatten(list(avals))
+    names = leaf_names(f, arguments)
     closed = stage_flat(flat, avals, name_of(f), names)
     return Written(closed.jaxpr, closed.consts, trees[0])
 

@@ -1,12 +1,16 @@
 """Pullback: composable function transformations, and derivatives you control."""
 
 from pullback import core as core
+from pullback import custom_batching as custom_batching
 from pullback import debug as debug
 from pullback import dtypes as dtypes
 from pullback import errors as errors
+from pullback import extend as extend
+from pullback import implicit as implicit
 from pullback import lax as lax
 from pullback import nn as nn
 from pullback import numpy as numpy
+from pullback import ode as ode
 from pullback import random as random
 from pullback import scipy as scipy
 from pullback import test_util as test_util
@@ -22,9 +26,13 @@ from pullback.core.aval import ShapeDtypeStruct as ShapeDtypeStruct
 from pullback.core.zero import SymbolicZero as SymbolicZero
 from pullback.custom.closure import closure_convert as closure_convert
 from pullback.custom.custom_jvp import custom_jvp as custom_jvp
+from pullback.custom.custom_transpose import custom_transpose as custom_transpose
 from pullback.custom.custom_vjp import custom_vjp as custom_vjp
 from pullback.custom.gradient import custom_gradient as custom_gradient
+from pullback.custom.linear_call import linear_call as linear_call
 from pullback.dtypes import float0 as float0
+from pullback.external import external as external
+from pullback.implicit.decorator import implicit_diff as implicit_diff
 from pullback.primitives.callbacks import io_callback as io_callback
 from pullback.primitives.callbacks import pure_callback as pure_callback
 from pullback.primitives.strong import strong_zeros as strong_zeros

@@ -56,6 +56,7 @@ LAYERS = (
             "draw",
             "drawing",
             "extend",
+            "external",
             "implicit",
             "lax",
             "nn",

@@ -10,6 +10,8 @@ from pullback.calls.loops import fori_loop as fori_loop
 from pullback.calls.loops import map as map
 from pullback.calls.loops import scan as scan
 from pullback.calls.while_loop import while_loop as while_loop
+from pullback.implicit import custom_linear_solve as custom_linear_solve
+from pullback.implicit import custom_root as custom_root
 from pullback.lax.arrays import Precision as Precision
 from pullback.lax.arrays import batch_matmul as batch_matmul
 from pullback.lax.arrays import bitcast_convert_type as bitcast_convert_type

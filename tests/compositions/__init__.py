@@ -1,0 +1,1 @@
+"""What the tests of compositions share: random programs, transformations, functions."""

@@ -277,7 +277,7 @@ class Jit:
             out_trees.append(out_tree)
             return [as_value(x, who) for x in outs]
 
-        closed = stage_flat(flat, avals, self._name, self._names(call))
+        closed = stage_flat(flat, avals, self._name, lambda: self._names(call))
         return Staged(closed, out_trees[0])
 
     def _names(self, call: Call) -> list[str]:

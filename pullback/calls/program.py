@@ -225,8 +225,7 @@ def write_down(
         return [as_value(y, f"{who}: the output of {name_of(f)}") for y in outs]
 
     arguments: Any = in_tree.unflatten(list(avals))
-    names = leaf_names(f, arguments)
-    closed = stage_flat(flat, avals, name_of(f), names)
+    closed = stage_flat(flat, avals, name_of(f), lambda: leaf_names(f, arguments))
     return Written(closed.jaxpr, closed.consts, trees[0])
 
 

@@ -46,11 +46,11 @@ def argument_name(f: Callable[..., Any], position: int) -> str:
 
 def leaf_names(f: Callable[..., Any], args: Sequence[Any]) -> list[str]:
     """Give, for each leaf of the positional arguments, its name: `x['w'][0]`."""
-    return [
-        argument_name(f, i) + path
-        for i, arg in enumerate(args)
-        for path in tree.path_strings(arg)
-    ]
+    names = []
+    for i, arg in enumerate(args):
+        name = argument_name(f, i)
+        names += [name + path for path in tree.path_strings(arg)]
+    return names
 
 
 def is_arraylike(x: Any) -> bool:

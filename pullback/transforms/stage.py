@@ -58,14 +58,16 @@ class StageTrace(Trace):
 
     __slots__ = ("consts", "eqns", "input_names", "inputs", "made", "name")
 
-    def __init__(self, name: str = "f", input_names: Sequence[str] = ()) -> None:
+    def __init__(
+        self, name: str = "f", input_names: Callable[[], Sequence[str]] = tuple
+    ) -> None:
         self.eqns: list[Eqn] = []
         self.inputs: list[Var] = []
         # id -> (value, variable); holding the value keeps the id its own.
         self.consts: dict[int, tuple[Value, Var]] = {}
         self.made: dict[Var, StageTracer] = {}
         self.name = name
-        self.input_names = list(input_names)
+        self.input_names = input_names
 
     def input(self, aval: Aval) -> StageTracer:
         """Add an input of a type, and give its tracer."""
@@ -125,17 +127,18 @@ class StageTrace(Trace):
         for eqn in reversed(self.eqns):
             if not needed.isdisjoint(eqn.outputs):
                 needed.update(v for v in eqn.inputs if isinstance(v, Var))
-        return [name for v, name in zip(self.inputs, self.input_names) if v in needed]
+        return [name for v, name in zip(self.inputs, self.input_names()) if v in needed]
 
 
 def stage_flat(
     f: Callable[..., Sequence[Value]],
     avals: Sequence[Aval],
     name: str = "f",
-    input_names: Sequence[str] = (),
+    input_names: Callable[[], Sequence[str]] = tuple,
 ) -> ClosedJaxpr:
     """Stage a function of flat values to a list of values.
 
+    `input_names` gives the inputs' names in the user's code; errors ask for them.
     Values it captures, whether arrays or tracers of outer traces, become constants.
     """
     trace = StageTrace(name, input_names)
@@ -210,8 +213,10 @@ def stage(
         who = f"the output of {name_of(f)}"
         return [as_value(x, who) for x in outs]
 
-    names = leaf_names(f, args)
-    names += [path[2:-2] for path in tree.path_strings(kwargs or {})]
+    def names() -> list[str]:
+        named = [path[2:-2] for path in tree.path_strings(kwargs or {})]
+        return [*leaf_names(f, args), *named]
+
     avals = [input_aval(x, name_of(f)) for x in leaves]
     closed = stage_flat(flat, avals, name_of(f), names)
     return closed, out_tree[0]

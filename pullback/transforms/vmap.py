@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pullback import tree
+from pullback.core.array import Array
 from pullback.core.calling import as_value, check_callable, leaf_names
 from pullback.core.origin import called_at, name_of
 from pullback.core.primitive import Dim
@@ -51,9 +52,14 @@ def vmap(
         """Apply the function to the whole batch."""
         leaves, in_tree = tree.flatten((args, kwargs))
         dims = input_dims(f, in_axes, args, kwargs)
-        values = [as_value(x, f"vmap of {name_of(f)}") for x in leaves]
-        names = leaf_names(f, args)
-        names += [p[2:] for p in tree.path_strings(kwargs)]
+        values = [
+            x if type(x) is Array else as_value(x, f"vmap of {name_of(f)}")
+            for x in leaves
+        ]
+
+        def names() -> list[str]:
+            return [*leaf_names(f, args), *[p[2:] for p in tree.path_strings(kwargs)]]
+
         dims = check_dims(f, values, dims, names)
         size = batch_size(f, values, dims, names, axis_size)
         out_trees: list[tree.TreeDef] = []
@@ -124,16 +130,16 @@ def check_dims(
     f: Callable[..., Any],
     values: Sequence[Value],
     dims: Sequence[Dim],
-    names: Sequence[str],
+    names: Callable[[], Sequence[str]],
 ) -> list[Dim]:
     """Make axes non-negative; raise for those out of range."""
     out: list[Dim] = []
-    for x, d, name in zip(values, dims, names):
+    for i, (x, d) in enumerate(zip(values, dims)):
         if d is not None:
             rank = len(x.shape)
             if not -rank <= d < rank:
                 raise BatchError(
-                    f"vmap of {name_of(f)}: {name} has shape {x.shape}, which has no "
+                    f"vmap of {name_of(f)}: {names()[i]} has shape {x.shape}, which has no "
                     f"axis {d} to map over.",
                     where=called_at(),
                     mend="Use in_axes=None for arguments that are not mapped.",
@@ -147,15 +153,12 @@ def batch_size(
     f: Callable[..., Any],
     values: Sequence[Value],
     dims: Sequence[Dim],
-    names: Sequence[str],
+    names: Callable[[], Sequence[str]],
     given: int | None,
 ) -> int:
     """Give the common length of the mapped axes."""
-    sizes = {
-        name: x.shape[d] for x, d, name in zip(values, dims, names) if d is not None
-    }
-    if given is not None:
-        sizes["axis_size"] = given
+    lengths = [None if d is None else x.shape[d] for x, d in zip(values, dims)]
+    sizes = {n for n in (*lengths, given) if n is not None}
     if not sizes:
         raise BatchError(
             f"vmap of {name_of(f)} maps no argument: all axes are None, or there are "
@@ -163,8 +166,9 @@ def batch_size(
             where=called_at(),
             mend="Map at least one argument, or give axis_size.",
         )
-    if len(set(sizes.values())) > 1:
-        listed = ", ".join(f"{name}: {size}" for name, size in sizes.items())
+    if len(sizes) > 1:
+        pairs = zip((*names(), "axis_size"), (*lengths, given))
+        listed = ", ".join(f"{name}: {n}" for name, n in pairs if n is not None)
         raise BatchError(
             f"vmap of {name_of(f)} got inconsistent sizes for array axes to be mapped: "
             f"{listed}.",
@@ -172,8 +176,7 @@ def batch_size(
             mend="Give arrays of one length along their mapped axes, or in_axes=None "
             "for those that are not mapped.",
         )
-    size: int = next(iter(sizes.values()))
-    return size
+    return sizes.pop()
 
 
 def output_dims(

@@ -35,7 +35,6 @@ class BatchTracer(Tracer):
             f"vmap{within}"
         )
 
-
     def refuse(self, error: Any, reason: tuple[str, str]) -> Any:
         """Raise the error; for a batch of tangents it is theirs."""
         inner: Any = self.value
@@ -55,6 +54,11 @@ class BatchTrace(Trace):
         self.parent = parent
         self.size = size
         self.name = name
+
+    @property
+    def zero_tracer(self) -> Any:
+        """What makes zeros that are known as such, if tangents are recorded below."""
+        return getattr(self.parent, "zero_tracer", None)
 
     def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
         """Give results with their batch axes."""

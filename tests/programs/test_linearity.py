@@ -183,3 +183,21 @@ def test_zero_tangent_of_another_argument_may_be_used_freely():
     assert grad(energy)(2.0, 3.0) == 3.0
     assert grad(energy, 1)(2.0, 3.0) == 2.0
     assert grad(jit(energy))(2.0, 3.0) == 3.0
+
+
+ZERO_BESIDE = {
+    "grad": grad,
+    "jit": lambda f: jit(grad(f)),
+    "of jit": lambda f: grad(jit(f)),
+    "of jit of vmap": lambda f: grad(jit(lambda x: vmap(f)(x[None])[0])),
+    "of vmap of jit": lambda f: grad(lambda x: vmap(jit(f))(x[None])[0]),
+    "vmap": lambda f: lambda x: vmap(grad(f))(x[None])[0],
+}
+
+
+@pytest.mark.parametrize("how", ZERO_BESIDE)
+@pytest.mark.parametrize("x", [1.0, 0.0])
+def test_zero_tangent_beside_another_is_known_as_zero_and_meets_no_infinity(how, x):
+    energy = custom_jvp(lambda x, y: x + y)
+    energy.defjvp(lambda p, t: (energy(*p), 2.0 * t[0] + t[1] / p[0]))
+    assert ZERO_BESIDE[how](lambda x: energy(x, 3.0))(jnp.float32(x)) == 2.0

@@ -272,7 +272,7 @@ def test_forward_transpose_with_several_arguments_and_containers():
         ),
     )
     x, y = jnp.array([1.0, 2.0]), {"b": 3.0}
-    out, dot = jvp(f, (x, y), (jnp.ones(2), {"b": 1.0}))
+    _, dot = jvp(f, (x, y), (jnp.ones(2), {"b": 1.0}))
     np.testing.assert_array_equal(dot["p"], [4.0, 5.0])
     assert dot["s"] == 2.0
     assert jvp(lambda y: f(x, y), (y,), ({"b": 1.0},))[1]["s"] == 0.0

@@ -47,7 +47,12 @@ POLICIES = [
 ]
 
 
-@pytest.mark.parametrize("policy", POLICIES, ids=str)
+def named(policy):
+    """Names a policy the same in every process."""
+    return getattr(policy, "__name__", str(policy))
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=named)
 def test_checkpoint_rules_under_every_policy(policy):
     f = checkpoint(layers, policy=policy)
     check_rules_of(lambda x, w: [f(x, w)], np.array([0.4, -0.6]), W)
@@ -69,7 +74,7 @@ def kept(f, *args):
         (policies.save_only_these_names("other"), 0),
         (policies.save_only_these_names(), 0),
     ],
-    ids=str,
+    ids=named,
 )
 def test_policies_decide_what_is_kept(policy, count):
     f = checkpoint(layers, policy=policy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -114,10 +115,8 @@ class Array(Operators):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         value = self.fetch()
-        out = np.asarray(value) if dtype is None else np.asarray(value, dtype)
-        if copy:
-            return np.array(out)
-        if out is value or out.base is not None:
+        out = np.asarray(np.asarray(value), dtype, copy=copy)
+        if out is value:
             out = out.view()
             out.flags.writeable = False
         return out
@@ -135,7 +134,7 @@ class Array(Operators):
         return complex(self.fetch())
 
     def __index__(self) -> int:
-        return self.fetch().__index__()  # type: ignore[no-any-return]
+        return operator.index(self.fetch())
 
     def item(self, *index: int) -> Any:
         """Give one element as a Python scalar."""

@@ -84,7 +84,6 @@ LONG_FILES: dict[str, str] = {
 # "module:name" of what changes while the library runs, each with its reason.
 MUTABLE_GLOBALS = {
     "calls.executable:nan_finder": "filled once, by `debugging.switch`",
-    "calls.jit:_staged": "cache: what functions were staged to, weak in the functions",
     "config:listeners": "the switches tell the compiled call path when they change",
     "core.array:to_host": "filled once, with the way back from a device",
     "core.jaxpr:printer": "filled once, by `core.pretty`",

@@ -35,9 +35,8 @@ from pullback.core.trace import EVAL, Tracer, Value, current_trace, unexpected_o
 from pullback.errors import NotAnArrayError, StaticArgumentError
 from pullback.transforms.stage import input_aval, stage_flat
 
-#: What functions were staged to, for each type of arguments; goes with the function, so
-#: that a second `jit(f)` need not stage or compile again.
-_staged: weakref.WeakKeyDictionary[Any, dict[Any, Staged]] = weakref.WeakKeyDictionary()
+#: The attribute of a function that holds what it was staged to.
+_PROGRAMS = "__pullback_programs__"
 #: The switches that decide what a function is staged to.
 _switches = operator.attrgetter(
     "enable_x64",
@@ -98,8 +97,7 @@ class Jit:
         self._donate_argnums, self._donate_argnames = donated
         self._inline = inline
         self._keep_unused = keep_unused
-        shared = _staged.setdefault(f, {}) if type(f) is types.FunctionType else {}
-        self._programs: dict[Any, Staged] = shared
+        self._programs = programs_of(f)
         # The C++ call path, once there is one.
         self._dispatch: Callable[..., Any] = self._first_call
 
@@ -350,6 +348,22 @@ class Jit:
     def _cache_size(self) -> int:
         """Count the types of arguments that the function was staged for."""
         return len(self._programs)
+
+
+def programs_of(f: Callable[..., Any]) -> dict[Any, Staged]:
+    """Give what a function was staged to for each type of arguments, kept on itself.
+
+    So a second `jit(f)` need not stage or compile again, and the programs go with the
+    function even where one of them refers to it, as a custom rule may.
+    """
+    if type(f) is not types.FunctionType:
+        return {}
+    # Wrappers copy attributes: these are another function's then.
+    owner, programs = f.__dict__.get(_PROGRAMS, (None, {}))
+    if owner is None or owner() is not f:
+        programs = {}
+        f.__dict__[_PROGRAMS] = (weakref.ref(f), programs)
+    return programs  # type: ignore[no-any-return]
 
 
 def leaf_aval(x: Any) -> Aval:

@@ -87,6 +87,15 @@ class LinearTrace(Trace):
         """Make an input of the linear program."""
         return LinearTracer(self, aval)
 
+    def take_steps(self) -> list[Step]:
+        """Give the steps recorded, and forget them.
+
+        Steps hold tracers, and tracers this trace: were it to hold the steps too, only
+        the garbage collector would release residuals (see tests/test_memory.py).
+        """
+        steps, self.steps = self.steps, []
+        return steps
+
     def zero_tracer(self, aval: Aval) -> LinearTracer:
         """Make a zero that is still known to be one."""
         return LinearTracer(self, aval, True)
@@ -377,7 +386,8 @@ def linearize_flat(
         p, t = trace.split(y)
         primals_out.append(p)
         tangents_out.append(t)
-    return primals_out, LinearProgram(trace.linear.steps, tangents, tangents_out)
+    program = LinearProgram(trace.linear.take_steps(), tangents, tangents_out)
+    return primals_out, program
 
 
 class Linearized(NamedTuple):

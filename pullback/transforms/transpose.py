@@ -229,7 +229,7 @@ def record(
         else Zero(aval_of(y))
         for y in outputs
     ]
-    return LinearProgram(trace.steps, unknown, marked)
+    return LinearProgram(trace.take_steps(), unknown, marked)
 
 
 def linear_transpose(f: Callable[..., Any], *args: Any) -> Callable[..., Any]:

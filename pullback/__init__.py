@@ -30,6 +30,7 @@ from pullback.custom.custom_transpose import custom_transpose as custom_transpos
 from pullback.custom.custom_vjp import custom_vjp as custom_vjp
 from pullback.custom.gradient import custom_gradient as custom_gradient
 from pullback.custom.linear_call import linear_call as linear_call
+from pullback.draw import draw as draw
 from pullback.dtypes import float0 as float0
 from pullback.external import external as external
 from pullback.implicit.decorator import implicit_diff as implicit_diff

@@ -104,8 +104,8 @@ class CustomCall(Primitive):
 
     def captured(self, tangents: Sequence[Any]) -> int | None:
         """Give the number of a captured value that is being differentiated, if any."""
-        leading, _ = self.split(tangents)
-        for i, t in enumerate(leading):
+        n = self.count_consts + self.site.count_captured
+        for i, t in enumerate(tangents[:n]):
             if not is_zero(t):
                 return i - self.count_consts
         return None

@@ -13,14 +13,16 @@ from pullback import tree
 from pullback.config import config
 from pullback.core.array import SCALARS, Array
 from pullback.core.calling import Signature, as_value, check_callable
-from pullback.core.closure import TracerFinder
+from pullback.core.closure import Captured, TracerFinder
 from pullback.core.origin import called_at, name_of
-from pullback.core.trace import EVAL, current_trace
+from pullback.core.trace import EVAL, Tracer, Value, current_trace
 from pullback.custom.call import CustomCall
 from pullback.custom.nondiff import (
+    PlainCall,
     name_arguments,
     nondiff_positions,
     parameter_name,
+    plain_call,
     split_arguments,
 )
 from pullback.custom.rule import Rules, check_arity
@@ -87,6 +89,7 @@ class CustomFunction:
         self._set_up(nondiff_argnums, nondiff_argnames)
         if isinstance(fun, CustomFunction):
             self.nondiff = self.nondiff | fun.nondiff
+            self.plain = plain_call(self.call_signature, self.nondiff)
             if forward == "error":
                 self.forward = fun.forward
 
@@ -97,6 +100,7 @@ class CustomFunction:
         self.nondiff = nondiff_positions(
             self.rules.fun, self.call_signature, argnums, argnames
         )
+        self.plain = plain_call(self.call_signature, self.nondiff)
 
     # -- calling -----------------------------------------------------------------------
 
@@ -105,6 +109,32 @@ class CustomFunction:
         trace = current_trace()
         if not kwargs and self._is_plain_call(trace, args):
             return self.rules.fun(*args)
+        plain = self.plain
+        if (
+            plain is not None
+            and not kwargs
+            and len(args) == plain.arguments.total
+            and all([type(x) is Array or isinstance(x, Tracer) for x in args])
+        ):
+            site, captured = self._plain_site(plain)
+            operands: Sequence[Value] = args
+        else:
+            site, captured, operands = self._site(args, kwargs)
+        if captured:
+            operands = (*[c.value for c in captured], *operands)
+        outs = CustomCall(site)(*operands)
+        assert site.out_tree is not None, "set by whichever rule ran"
+        return site.out_tree.unflatten(outs)
+
+    def _plain_site(self, plain: PlainCall) -> tuple[Site, list[Captured]]:
+        """Describe a call with an array or traced value for each parameter."""
+        captured = self.finder.find(self.rules.functions)
+        return Site(self, self.rules, *plain, captured), captured
+
+    def _site(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Site, list[Captured], list[Value]]:
+        """Describe any call, and give its leaves as values."""
         arguments, values = split_arguments(
             self.rules.fun, self.call_signature, self.nondiff, args, kwargs
         )
@@ -114,10 +144,7 @@ class CustomFunction:
         captured = self.finder.find((*self.rules.functions, *static))
         if captured and static:
             captured = name_arguments(captured, arguments, self.parameter)
-        site = Site(self, self.rules, arguments, in_tree, captured)
-        outs = CustomCall(site)(*[c.value for c in captured], *operands)
-        assert site.out_tree is not None, "set by whichever rule ran"
-        return site.out_tree.unflatten(outs)
+        return Site(self, self.rules, arguments, in_tree, captured), captured, operands
 
     def _is_plain_call(self, trace: Any, args: tuple[Any, ...]) -> bool:
         """Whether no transformation has a part in this call, and no rule watches it.

@@ -71,6 +71,57 @@ class Arguments(NamedTuple):
         return [self.nondiff[i] for i in sorted(self.nondiff)]
 
 
+class PlainArguments(Arguments):
+    """The arguments of a call whose every position is differentiable."""
+
+    # Most calls are such, and in eager gradients this sorting is what shows
+    # (`benchmarks`: eager grad with a custom rule).
+    __slots__ = ()
+
+    def join(self, values: Sequence[Any]) -> list[Any]:
+        return list(values)
+
+    def call(self, f: Callable[..., Any], full: Sequence[Any]) -> Any:
+        return f(*full)
+
+    def rule_tuple(self, values: Sequence[Any], opaque: bool = True) -> tuple[Any, ...]:
+        return tuple(values)
+
+    def positions(self) -> list[int]:
+        return list(self.diff)
+
+    def leading(self) -> list[Any]:
+        return []
+
+
+class PlainCall(NamedTuple):
+    """What all calls of a function with plain values have in common.
+
+    Fields:
+        arguments: the sorting of the arguments.
+        in_tree: the structure of a tuple of leaves.
+    """
+
+    arguments: PlainArguments
+    in_tree: tree.TreeDef
+
+
+def plain_call(signature: Signature, marked: frozenset[int]) -> PlainCall | None:
+    """Give what calls with values for all parameters have in common, if it is fixed."""
+    found = signature.signature
+    if found is None or marked:
+        return None
+    kinds = {p.kind for p in found.parameters.values()}
+    if not kinds <= {
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    }:
+        return None
+    count = len(found.parameters)
+    arguments = PlainArguments({}, {}, tuple(range(count)), count, ())
+    return PlainCall(arguments, tree.structure((0.0,) * count))
+
+
 def nondiff_positions(
     f: Callable[..., Any],
     signature: Signature,

@@ -121,7 +121,7 @@ class Site:
         self.rules = rules
         self.arguments = arguments
         self.in_tree = in_tree
-        self.captured = [c.value for c in captured]
+        self.captured: list[Any] = [c.value for c in captured] if captured else []
         self.captured_names = [(c.name, c.where) for c in captured]
         self.out_tree: tree.TreeDef | None = None
         self.origin = user_origin()
@@ -154,8 +154,10 @@ class Site:
 
     def body_is_rule(self) -> bool:
         """Whether derivatives are those of the body: no rule but one for batching."""
-        batching = self.has_vmap() or self.kind == "custom_vmap"
-        return batching and not self.has_jvp() and not self.has_vjp()
+        rules = self.rules
+        if rules.fwd is not None or rules.jvp is not None or rules.jvps is not None:
+            return False
+        return rules.vmap is not None or self.kind == "custom_vmap"
 
     def forget_tracers(self) -> None:
         """Put holes in place of captured tracers, so that none is kept alive."""
@@ -182,6 +184,8 @@ class Site:
 
     def open(self, operands: Sequence[Value]) -> tuple[Rules, Arguments, list[Value]]:
         """Give rules and arguments with captured values in place, and the leaves."""
+        if not self.captured:
+            return self.rules, self.arguments, list(operands)
         n = len(self.captured)
         values = operands[:n]
         leaves = list(operands[n:])

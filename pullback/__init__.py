@@ -30,6 +30,7 @@ from pullback.custom.custom_transpose import custom_transpose as custom_transpos
 from pullback.custom.custom_vjp import custom_vjp as custom_vjp
 from pullback.custom.gradient import custom_gradient as custom_gradient
 from pullback.custom.linear_call import linear_call as linear_call
+from pullback.debugging import tracebacks as _tracebacks
 from pullback.draw import draw as draw
 from pullback.dtypes import float0 as float0
 from pullback.external import external as external
@@ -62,5 +63,7 @@ from pullback.transforms.vmap import vmap as vmap
 
 jacobian = jacrev
 remat = checkpoint
+
+_tracebacks.install()
 
 __version__ = "0.1.0"

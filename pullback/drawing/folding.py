@@ -310,11 +310,8 @@ def single_box(eqn: Eqn, part: str, tip: str) -> Box:
 def jaxprs_in(value: Any) -> list[Jaxpr]:
     """Give the programs among a parameter's value."""
     items = value if isinstance(value, tuple) else (value,)
-    return [
-        getattr(x, "jaxpr", x)
-        for x in items
-        if isinstance(getattr(x, "jaxpr", x), Jaxpr)
-    ]
+    found = [getattr(x, "jaxpr", x) for x in items]
+    return [x for x in found if isinstance(x, Jaxpr)]
 
 
 def eqn_text(eqn: Eqn) -> str:

@@ -143,7 +143,7 @@ def write_program(
     names = [*leaf_names(f, args), *[p[2:-2] for p in tree.path_strings(kwargs)]]
     avals = [input_aval(x, name_of(f)) for x in leaves]
     program = Program(name_of(f))
-    stage = StageTrace(program.name, names)
+    stage = StageTrace(program.name, lambda: names)
     outer = InliningTrace(stage)
     inputs = [stage.input(a) for a in avals]
     out_names: list[str] = []

@@ -8,7 +8,7 @@ set, so that nothing is tested while it is off.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -31,6 +31,8 @@ from pullback.primitives.table import (
     zeros_like,
 )
 
+Rule = Callable[[Any, Sequence[Value], Sequence[Any]], tuple[Any, Any]]
+
 #: Operations whose partial derivatives are finite, and chosen rather than multiplied.
 FINITE = frozenset(("max", "min", "clamp", "strong_mul"))
 
@@ -50,7 +52,7 @@ def lower_product(ctx: Any, out: Aval, t: Any, slope: Any) -> Any:
     return ctx.emit("stablehlo.select", [is_null, zero, plain], out)
 
 
-strong_mul = Elementwise(
+strong_mul: Elementwise = Elementwise(
     "strong_mul",
     product,
     lower_product,
@@ -105,13 +107,13 @@ def strong_power_jvp(
     """Give the derivative of a power with zeros kept."""
     (t,) = tangents
     if is_zero(t):
-        return power_jvp(self, primals, tangents)
-    ans, slope = power_jvp(self, primals, [full(t.shape, 1, t.dtype)])
+        return plain_power_rule(self, primals, tangents)
+    ans, slope = plain_power_rule(self, primals, [full(t.shape, 1, t.dtype)])
     return ans, slope if is_zero(slope) else strong_mul(t, slope)
 
 
-plain_tangent_rule = Elementwise.jvp
-power_jvp = IntegerPow.jvp
+plain_tangent_rule: Rule = Elementwise.jvp
+plain_power_rule: Rule = IntegerPow.jvp
 _plain_transposes = mul.transposes, div.transposes
 _strong_transposes = (
     (
@@ -133,7 +135,7 @@ def follow_switch() -> None:
     """Take the rules that `config.strong_zeros` asks for."""
     strong = config.strong_zeros
     Elementwise.jvp = strong_jvp if strong else plain_tangent_rule  # type: ignore[method-assign]
-    IntegerPow.jvp = strong_power_jvp if strong else power_jvp  # type: ignore[method-assign]
+    IntegerPow.jvp = strong_power_jvp if strong else plain_power_rule  # type: ignore[method-assign]
     mul.transposes, div.transposes = _strong_transposes if strong else _plain_transposes
 
 

@@ -105,5 +105,5 @@ class ShapeDtypeStruct(Aval):
     __hash__ = Aval.__hash__
 
     def __eq__(self, other: object) -> bool:
-        """Compare shape and dtype."""
-        return isinstance(other, Aval) and self.matches(other)
+        """Compare shape and dtype; a stand-in is never weak."""
+        return isinstance(other, Aval) and self.matches(other) and not other.weak

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import operator
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -53,15 +54,16 @@ def find_captured(f: Any) -> list[Captured]:
 class TracerFinder:
     """Finds the tracers that several callables capture; remembers that there are none.
 
-    Looking through closures costs more than a small function. A search that met only
-    cells, and no tracer, holds as long as each cell holds what it held then.
+    Looking through closures costs more than a small function. A search that met no
+    tracer holds as long as each cell and container holds what it held then.
     """
 
-    __slots__ = ("cells", "known")
+    __slots__ = ("cells", "contents", "known")
 
     def __init__(self) -> None:
         self.known: Sequence[Any] | None = None
         self.cells: list[tuple[Any, Any]] = []
+        self.contents: list[tuple[Any, tuple[Any, ...]]] = []
 
     def find(self, roots: Sequence[Any]) -> list[Captured]:
         """Give the tracers captured by any of the callables, each once, in order."""
@@ -70,7 +72,8 @@ class TracerFinder:
         walk = _Walk(roots)
         found = [c for c in walk.leaves.values() if isinstance(c.value, Tracer)]
         if not found and walk.fixed:
-            self.known, self.cells = list(roots), walk.cells
+            self.known = list(roots)
+            self.cells, self.contents = walk.cells, walk.contents
         return found
 
     def _still_none(self, roots: Sequence[Any]) -> bool:
@@ -86,6 +89,10 @@ class TracerFinder:
                     return False
         except ValueError:
             return False
+        for x, held in self.contents:
+            now = _contents(x)
+            if len(now) != len(held) or not all(map(operator.is_, now, held)):
+                return False
         return True
 
 
@@ -160,25 +167,20 @@ def _attributes(x: Any) -> list[tuple[str, Any]]:
     return list(getattr(x, "__dict__", {}).items())
 
 
-class _Field:
-    """An attribute of one of our callables, read as a cell is."""
-
-    __slots__ = ("name", "owner")
-
-    def __init__(self, owner: Any, name: str) -> None:
-        self.owner = owner
-        self.name = name
-
-    @property
-    def cell_contents(self) -> Any:
-        """What the attribute now holds."""
-        return getattr(self.owner, self.name, None)
+def _contents(x: Any) -> tuple[Any, ...]:
+    """Give what a container or an object holds, to see later whether it still does."""
+    if isinstance(x, dict):
+        return tuple(x.values())
+    if isinstance(x, list):
+        return tuple(x)
+    return tuple([value for _, value in _attributes(x)])
 
 
 class _Walk:
     """The graph of everything reachable from callables, and the values in it.
 
-    `fixed` tells that it can change only through `cells` (cell, content).
+    `fixed` tells that it can change only through `cells` (cell, content) and `contents`
+    (container, what it holds).
     """
 
     def __init__(self, roots: Sequence[Any]) -> None:
@@ -187,6 +189,7 @@ class _Walk:
         self.kept: list[Any] = []
         self.numbers: dict[int, int] = {}
         self.cells: list[tuple[Any, Any]] = []
+        self.contents: list[tuple[Any, tuple[Any, ...]]] = []
         self.fixed = True
         # What of the graph is no value: equal for callables that do the same.
         self.form: list[Any] = []
@@ -226,10 +229,10 @@ class _Walk:
                     self.cells.append((cell, cell.cell_contents))
                 except ValueError:
                     self.fixed = False
-        elif hasattr(type(x), "__closure_fields__"):
-            self.cells.extend((_Field(x, n), v) for n, v in _attributes(x))
         elif not isinstance(x, (types.MethodType, functools.partial, tuple)):
-            if isinstance(x, _CONTAINERS) or _attributes(x) or not tree.is_leaf(x):
+            if isinstance(x, _CONTAINERS) or hasattr(x, "__dict__") or _attributes(x):
+                self.contents.append((x, _contents(x)))
+            elif not tree.is_leaf(x):
                 self.fixed = False
 
     def touched(self, values: Mapping[int, Any]) -> set[int]:

@@ -33,9 +33,14 @@ class Rotate(extend.Primitive):
         """`jit` asks for StableHLO: two slices, joined the other way round."""
         *leading, n = x.aval.shape
         cut = n - self.count % n
-        parts = [self.lower_slice(ctx, x, start, stop) for start, stop in ((cut, n), (0, cut))]
+        parts = [
+            self.lower_slice(ctx, x, start, stop)
+            for start, stop in ((cut, n), (0, cut))
+        ]
         attribute = f"dimension = {len(leading)} : i64"
-        return ctx.emit("stablehlo.concatenate", parts, self.abstract(x.aval), attribute)
+        return ctx.emit(
+            "stablehlo.concatenate", parts, self.abstract(x.aval), attribute
+        )
 
     @staticmethod
     def lower_slice(ctx, x, start, stop):

@@ -1,4 +1,4 @@
-"""A SciPy solver as a differentiable function: it compiles, batches, and has all orders.
+"""A SciPy solver as a differentiable function: compiled, batched, of all orders.
 
 SciPy solves the Sylvester equation A X + X B = Q by a way of its own (Bartels and
 Stewart), which no transformation can see into. Two things are written here by hand: how
@@ -28,8 +28,8 @@ def call_scipy(a, b, q):
 def sylvester(a, b, q):
     """Give the X with A X + X B = Q.
 
-    X is linear in Q, and the transpose of that linear function is a solution too, with A
-    and B transposed.
+    X is linear in Q, and the transpose of that linear function is a solution too, with
+    A and B transposed.
     """
 
     def solve(matrices, q):
@@ -69,7 +69,10 @@ def main():
     difference = (size(a + moved) - size(a - moved)) / (2 * step)
     print("gradient", gradient[0, 1], "by differences", difference)
     print("compiled", pullback.jit(pullback.grad(size))(a)[0, 1])
-    print("batched", pullback.vmap(sylvester, (None, None, 0))(a, b, np.stack([q, 2 * q])).shape)
+    print(
+        "batched",
+        pullback.vmap(sylvester, (None, None, 0))(a, b, np.stack([q, 2 * q])).shape,
+    )
     print("second order", pullback.hessian(size)(jnp.array(a)).shape)
 
 

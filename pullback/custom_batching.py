@@ -24,7 +24,7 @@ def sequential_vmap(f: Callable[..., Any]) -> custom_vmap:
         >>> import pullback.numpy as jnp
         >>> from pullback import vmap
         >>> print(vmap(sequential_vmap(jnp.sin))(jnp.arange(3.)))
-        [0.         0.84147096 0.9092974 ]
+        [0.        0.841471  0.9092974]
     """
     mapped: custom_vmap = custom_vmap(f)
 

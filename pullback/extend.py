@@ -1,9 +1,9 @@
 """What new operations are made of: the class that all operations of the library are.
 
-An operation is a class. Its static parameters are fields, its rules methods; write those
-that your transformations need, and a missing one says what to write. `Primitive`
-describes them; `examples/extend_solver.py` and `examples/extend_primitive.py` are two
-operations from outside, with every rule.
+An operation is a class. Its static parameters are fields, its rules methods; write
+those that your transformations need, and a missing one says what to write. `Primitive`
+describes them. `examples/extend_primitive.py` is an operation with every rule;
+`examples/extend_solver.py` is what can be had without one.
 """
 
 from pullback.core.aval import Aval as Aval

@@ -61,7 +61,7 @@ class External:
         """Give the tree of the result's types."""
         like = self.out_like
         if callable(like) and not hasattr(like, "shape"):
-            like = like(*tree.map(struct_of, args))
+            like = like(*[tree.map(struct_of, x) for x in args])
         return tree.map(aval_like, like)
 
     def _host(self, f: Callable[..., Any], declared: Any, *args: Any) -> Any:
@@ -192,8 +192,8 @@ class HostRules:
                 f"the rules of external function {name} are NumPy code, so that it has "
                 "no derivative of second order.",
                 where=called_at(),
-                mend="Write the rules with pullback.numpy, in a function with custom_jvp "
-                "or custom_vjp rules that calls the external one.",
+                mend="Write the rules with pullback.numpy, in a function with "
+                "custom_jvp or custom_vjp rules that calls the external one.",
             )
 
         guarded = custom_jvp(call)

@@ -5,9 +5,9 @@ The steps are those of Dormand and Prince, A family of embedded Runge-Kutta form
 step and the interpolation between steps follow Hairer, Norsett and Wanner, Solving
 ordinary differential equations I (1993), sections II.4 and II.6.
 
-Forward mode integrates the tangent beside the state; reverse mode integrates the adjoint
-equation backwards. Both call the integrator as it was called, so that each may be
-differentiated again by either.
+Forward mode integrates the tangent beside the state; reverse mode integrates the
+adjoint equation backwards. Both call the integrator as it was called, so that each may
+be differentiated again by either.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ def advance(f: RightSide, y0: Value, times: Value, options: Options) -> Value:
 def integrate(
     options: Options, f: RightSide, y0: Value, times: Value, args: tuple[Any, ...]
 ) -> Value:
-    """Give the states, vectors, at times that grow or fall; NaN where none was reached."""
+    """Give the states at times that grow or fall; NaN where none was reached."""
     direction = jnp.where(times[-1] >= times[0], 1, -1).astype(times.dtype)
 
     def forward(y: Value, t: Value) -> Value:
@@ -245,7 +245,7 @@ class Parameters:
     def call(self, y: Value, t: Value, leaves: Sequence[Any], chosen: Any) -> Value:
         """Evaluate the right side."""
         f, args = self.rebuilt(leaves, chosen)
-        return f(y, t, *args)  # type: ignore[no-any-return]
+        return f(y, t, *args)
 
 
 @functools.partial(integrate.defjvp, symbolic_zeros=True)
@@ -283,7 +283,7 @@ def integrate_jvp(options: Options, primals: Any, tangents: Any) -> Any:
 
 def stacked_slopes(f: RightSide, ys: Value, times: Value, args: Any) -> Value:
     """Evaluate the right side at every time."""
-    return scan(lambda _, x: (None, f(x[0], x[1], *args)), None, (ys, times))[1]  # type: ignore[no-any-return]
+    return scan(lambda _, x: (None, f(x[0], x[1], *args)), None, (ys, times))[1]
 
 
 def integrate_fwd(
@@ -317,7 +317,9 @@ def integrate_bwd(options: Options, residuals: Any, ct: Value) -> tuple[Any, ...
         y, t, before, y_ct = x
         z = jnp.concatenate([y, carry[:size] + y_ct, carry[size:]])
         span = jnp.stack([t, before])
-        return integrate(options, adjoint, z, span, (parameters.leaves,))[1, size:], None
+        return integrate(options, adjoint, z, span, (parameters.leaves,))[
+            1, size:
+        ], None
 
     start = jnp.zeros(size + packing.size, ys.dtype)
     spans = (ys[1:], times[1:], times[:-1], ct[1:])
@@ -427,9 +429,9 @@ def warn_unreached(ys: Value, times: Value) -> None:
         return
     lost = int(np.isnan(np.asarray(known)).any(axis=1).argmax())
     warnings.warn(
-        f"odeint did not reach t[{lost}] = {float(when[lost]):g}; the states from there "
-        f"on are NaN. {called_at()} Allow more steps (mxstep) or a larger rtol, atol; a "
-        "stiff equation needs an implicit method.",
+        f"odeint did not reach t[{lost}] = {float(when[lost]):g}; the states from "
+        f"there on are NaN. {called_at()} Allow more steps (mxstep) or a larger rtol, "
+        "atol; a stiff equation needs an implicit method.",
         ConvergenceWarning,
         stacklevel=depth_of_user(),
     )

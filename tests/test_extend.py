@@ -17,7 +17,9 @@ BATCH = jnp.ones((2, 3))
 
 
 def example(name):
-    specification = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    specification = importlib.util.spec_from_file_location(
+        name, EXAMPLES / f"{name}.py"
+    )
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
@@ -86,7 +88,11 @@ class Complete(Transposable):
         (Bare(), lambda f: f(X), r"Write the method Bare\.eager\(self, \*arrays\)"),
         (Eager(), lambda f: make_jaxpr(f)(X), r"Eager\.abstract\(self, \*avals\)"),
         (Eager(), lambda f: jit(f)(X), r"Write the method Eager\.abstract"),
-        (Typed(), lambda f: jit(f)(X), r"Typed\.lower\(self, ctx, \*operands\).*lower_as"),
+        (
+            Typed(),
+            lambda f: jit(f)(X),
+            r"Typed\.lower\(self, ctx, \*operands\).*lower_as",
+        ),
         (Lowered(), lambda f: jvp(f, (X,), (X,)), r"Lowered\.jvp\(self, primals, tan"),
         (Lowered(), lambda f: grad(total(f))(X), r"Write the method Lowered\.jvp"),
         (LinearOne(), lambda f: grad(total(f))(X), r"LinearOne\.transpose\(self, cot"),

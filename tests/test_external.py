@@ -3,8 +3,18 @@
 import numpy as np
 import pytest
 
-from pullback import ShapeDtypeStruct, external, grad, hessian, jacfwd, jacrev, jit
-from pullback import jvp, make_jaxpr, vmap
+from pullback import (
+    ShapeDtypeStruct,
+    external,
+    grad,
+    hessian,
+    jacfwd,
+    jacrev,
+    jit,
+    jvp,
+    make_jaxpr,
+    vmap,
+)
 from pullback import numpy as jnp
 from pullback.errors import (
     ArgumentError,
@@ -151,7 +161,9 @@ def test_a_missing_rule_is_named_in_its_mode_only(wrap):
 
 
 def test_without_rules_there_is_no_derivative():
-    with pytest.raises(MissingDerivative, match="external function square has no deriv"):
+    with pytest.raises(
+        MissingDerivative, match="external function square has no deriv"
+    ):
         grad(make())(3.0)
 
 

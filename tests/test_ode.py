@@ -123,7 +123,7 @@ def test_trees_and_captured_values():
 
 def test_parameters_in_trees_with_integers():
     def right_side(y, t, p):
-        return -p["rate"] * y**p["power"]
+        return -p["rate"] * y ** p["power"]
 
     def f(rate):
         return odeint(right_side, 1.0, TIMES, {"rate": rate, "power": 2})[-1]

@@ -1,4 +1,4 @@
-"""`linear_call`: a linear function applied together with its transpose, given by hand."""
+"""`linear_call`: a linear function together with its transpose, given by hand."""
 
 from __future__ import annotations
 
@@ -112,8 +112,8 @@ class LinearSite:
                 f"`{self.name}` of a linear_call gave a result{at(found.path)} that "
                 f"does not fit what its transpose takes: {found.what}.",
                 where=rule_place(self.function),
-                mend="Let the transpose give a cotangent with the structure, shapes and "
-                "dtypes of the linear operands; None stands for zero.",
+                mend="Let the transpose give a cotangent with the structure, shapes "
+                "and dtypes of the linear operands; None stands for zero.",
             )
 
         like = out_tree.unflatten(avals)

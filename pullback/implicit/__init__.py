@@ -3,7 +3,9 @@
 from pullback.implicit.decorator import custom_root as custom_root
 from pullback.implicit.decorator import implicit_diff as implicit_diff
 from pullback.implicit.fixed_point import fixed_point as fixed_point
-from pullback.implicit.linear_operation import custom_linear_solve as custom_linear_solve
+from pullback.implicit.linear_operation import (
+    custom_linear_solve as custom_linear_solve,
+)
 from pullback.implicit.linear_solve import linear_solve as linear_solve
 from pullback.implicit.root import root as root
 from pullback.implicit.solution import Info as Info

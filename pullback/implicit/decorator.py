@@ -1,7 +1,7 @@
 """`implicit_diff`: solvers differentiated by the equation that they solve.
 
-Where F(x, p) = 0, the derivative of x solves (dF/dx) x_dot = -(dF/dp) p_dot: the implicit
-function theorem. The one custom rule below says this for all solvers of the library.
+Where F(x, p) = 0, the derivative of x solves (dF/dx) x_dot = -(dF/dp) p_dot: the
+implicit function theorem. The one custom rule below says this for all solvers here.
 """
 
 from __future__ import annotations
@@ -65,7 +65,10 @@ def solution_jvp(names: tuple[str, str], primals: Any, tangents: Any) -> Any:
     check_square(names, x, residual)
     _, product = linearize(lambda y: optimality(y, *params), x)
     right = tree.map(neg, residual_dot)
-    return (x, aux), (custom_linear_solve(product, right, linear_solve, linear_solve), None)
+    return (x, aux), (
+        custom_linear_solve(product, right, linear_solve, linear_solve),
+        None,
+    )
 
 
 def check_square(names: tuple[str, str], x: Any, residual: Any) -> None:

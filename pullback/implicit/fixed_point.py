@@ -20,7 +20,9 @@ def largest(x: Value) -> Value:
     return jnp.max(jnp.abs(x), initial=0.0)
 
 
-def iterate(f: VectorFunction, x0: Value, tol: Any, max_iter: int) -> tuple[Value, Info]:
+def iterate(
+    f: VectorFunction, x0: Value, tol: Any, max_iter: int
+) -> tuple[Value, Info]:
     """Apply a function of vectors until it changes little.
 
     The error is the largest change of an element relative to one plus the largest

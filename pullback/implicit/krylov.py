@@ -1,8 +1,8 @@
 """Iterative solvers of linear systems: conjugate gradients, BiCGSTAB, GMRES.
 
-They act on vectors and stop when the residual is at most `limit` long. A matrix is known
-by its products with vectors only. All are loops of the library, so that they compile and
-batch; their derivatives come from `custom_linear_solve`, never from the loops.
+They act on vectors and stop when the residual is at most `limit` long. A matrix is
+known by its products with vectors only. All are loops of the library, so that they
+compile and batch; derivatives come from `custom_linear_solve`, never from the loops.
 """
 
 from __future__ import annotations

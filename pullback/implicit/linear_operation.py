@@ -1,4 +1,4 @@
-"""`custom_linear_solve`: a solver of linear systems whose derivatives are solves too."""
+"""`custom_linear_solve`: a linear solver whose derivatives are solves too."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ class System:
         leaves, treedef = tree.flatten(x)
         if treedef != self.treedef:
             raise TreeError(
-                f"custom_linear_solve: {who} met an x of structure {treedef}; the right "
-                f"side has {self.treedef}.",
+                f"custom_linear_solve: {who} met an x of structure {treedef}; the "
+                f"right side has {self.treedef}.",
                 where=called_at(),
                 mend="Give x the structure of b.",
             )
@@ -457,8 +457,9 @@ def staged_matvec(
         same = out_tree == treedef and all(map(Aval.matches, given, avals))
         if not same:
             raise TreeError(
-                f"custom_linear_solve: {name_of(matvec)} maps {treedef.unflatten(avals)} "
-                f"to {out_tree.unflatten(given)}; the matrix must be square.",
+                f"custom_linear_solve: {name_of(matvec)} maps "
+                f"{treedef.unflatten(avals)} to {out_tree.unflatten(given)}; the "
+                "matrix must be square.",
                 where=f"Defined at {defined_at(matvec)}. {called_at()}",
                 mend="Let matvec return the structure, shapes and dtypes of b.",
             )

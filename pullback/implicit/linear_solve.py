@@ -34,7 +34,7 @@ def direct(matvec: VectorFunction, b: Value) -> tuple[Value, Info]:
 
 
 class VectorSolver:
-    """A method with its options, as a function from a matrix and a vector to `(x, info)`.
+    """A method with its options: a function `(matvec, b) -> (x, info)` of vectors.
 
     Args:
         method: one of `METHODS`.
@@ -210,7 +210,9 @@ def linear_solve(
         x, info = solve_vector(vector_product, vector, solver)
     else:
         start = packing.pack(x0)
-        step, info = solve_vector(vector_product, vector - vector_product(start), solver)
+        step, info = solve_vector(
+            vector_product, vector - vector_product(start), solver
+        )
         x = start + step
     mend = "Give it more iterations (max_iter), a preconditioner, or another method."
     who = f"linear_solve by {method}"

@@ -71,7 +71,9 @@ def shortened(
     return x, residual
 
 
-def broyden(f: VectorFunction, x0: Value, tol: Any, max_iter: int) -> tuple[Value, Info]:
+def broyden(
+    f: VectorFunction, x0: Value, tol: Any, max_iter: int
+) -> tuple[Value, Info]:
     """Follow an approximate tangent, whose inverse is corrected at every step.
 
     Broyden, A class of methods for solving nonlinear simultaneous equations (1965), the
@@ -189,7 +191,8 @@ def root(
     wants_bracket = method == "bisection"
     if method not in (*_METHODS, "bisection") or wants_bracket == (bracket is None):
         raise ArgumentError(
-            f"root was given method={method!r}, x0={x0!r:.40}, bracket={bracket!r:.60}.",
+            f"root was given method={method!r}, x0={x0!r:.40} and "
+            f"bracket={bracket!r:.60}.",
             where=called_at(),
             mend="Use method='newton' or 'broyden' with x0, or 'bisection' with "
             "bracket=(low, high).",
@@ -212,5 +215,7 @@ def root(
     starts = tuple([packing.pack(x) for x in given])
     solve = tree_solver(linear_solve)
     x, info = implicitly(condition, solver, starts, tuple(params), solve)
-    mend = "Start closer to the root, give it more iterations (max_iter) or a larger tol."
+    mend = (
+        "Start closer to the root, give it more iterations (max_iter) or a larger tol."
+    )
     return report(f"root by {method}", packing.unpack(x), info, mend)

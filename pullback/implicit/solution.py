@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import sys
 import warnings
@@ -122,7 +123,7 @@ for _name in ("neg", "pos", "abs", "lt", "le", "gt", "ge", "eq", "ne"):
 
 def default_tolerance(dtype: dtypes.Dtype) -> float:
     """Give the tolerance of a search in a dtype: 6e-6 in float32, 2e-12 in float64."""
-    return float(jnp.finfo(dtype).eps) ** 0.75
+    return math.pow(jnp.finfo(dtype).eps, 0.75)
 
 
 def report(who: str, x: Any, info: Info, mend: str) -> Solution:

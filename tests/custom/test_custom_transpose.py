@@ -1,4 +1,4 @@
-"""`custom_transpose`: a decorator for linear functions with a transpose of their own."""
+"""`custom_transpose`: linear functions with a transpose of their own."""
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def test_without_transpose_reverse_mode_names_what_to_define():
         return r * x
 
     assert vmap(plain)(jnp.ones(2), jnp.ones(2)).tolist() == [1.0, 1.0]
-    with pytest.raises(MissingDerivative, match="`@plain.def_transpose`"):
+    with pytest.raises(MissingDerivative, match=r"`@plain\.def_transpose`"):
         grad(plain, 1)(1.0, 2.0)
 
 

@@ -2,9 +2,17 @@
 
 import pytest
 
-from pullback import custom_batching, custom_jvp, custom_vjp, grad, hessian, jit, jvp
+from pullback import (
+    custom_batching,
+    custom_jvp,
+    custom_vjp,
+    grad,
+    hessian,
+    jit,
+    jvp,
+    vmap,
+)
 from pullback import numpy as jnp
-from pullback import vmap
 from pullback.errors import RuleArityError
 from tests.implicit.comparing import assert_close
 

@@ -3,8 +3,20 @@
 import numpy as np
 import pytest
 
-from pullback import grad, hessian, jacfwd, jacrev, jit, jvp, linear_call, linear_transpose
-from pullback import linearize, make_jaxpr, tree, vmap
+from pullback import (
+    grad,
+    hessian,
+    jacfwd,
+    jacrev,
+    jit,
+    jvp,
+    linear_call,
+    linear_transpose,
+    linearize,
+    make_jaxpr,
+    tree,
+    vmap,
+)
 from pullback import numpy as jnp
 from pullback.errors import (
     ArgumentError,
@@ -46,7 +58,9 @@ def test_values():
 def test_forward_mode_uses_linearity_and_the_body_for_residuals():
     tangents = 1.0, [1.0, jnp.ones(3)]
     for f in (call, jit(call)):
-        assert_close(jvp(f, (3.0, X), tangents), jvp(function, (3.0, X), tangents), 1e-6)
+        assert_close(
+            jvp(f, (3.0, X), tangents), jvp(function, (3.0, X), tangents), 1e-6
+        )
 
 
 @pytest.mark.parametrize(
@@ -115,6 +129,7 @@ def test_residuals_may_be_functions():
     def f(a):
         def function(g, x):
             return g(x)
+
         return linear_call(function, lambda g, ct: g(ct), lambda x: a * x, 2.0)
 
     assert_close(grad(f)(3.0), 2.0)
@@ -140,7 +155,9 @@ def test_jaxpr_shows_one_operation():
 
 
 def test_missing_transpose_is_named():
-    with pytest.raises(MissingDerivative, match="linear function function has no trans"):
+    with pytest.raises(
+        MissingDerivative, match="linear function function has no trans"
+    ):
         grad(lambda x: linear_call(function, None, 3.0, x)["a"])(X)
 
 

@@ -8,8 +8,7 @@ from pullback import tree
 
 def assert_close(given, wanted, rtol=1e-7, atol=1e-9):
     """Compare two trees of arrays, leaf by leaf."""
-    found, treedef = tree.flatten(given)
-    expected, _ = tree.flatten(wanted)
+    found, expected = tree.leaves(given), tree.leaves(wanted)
     if len(found) != len(expected):
         found, expected = [given], [wanted]
     for x, y in zip(found, expected, strict=True):

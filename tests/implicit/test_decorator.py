@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from pullback import config, grad, hessian, implicit_diff, jacfwd, jacrev, jit, jvp, vmap
+from pullback import (
+    config,
+    grad,
+    hessian,
+    implicit_diff,
+    jacfwd,
+    jacrev,
+    jit,
+    jvp,
+    vmap,
+)
 from pullback import numpy as jnp
 from pullback.errors import ArgumentError, TreeError
 from pullback.lax import custom_root
@@ -58,7 +68,9 @@ def test_third_derivative():
 
 def test_batches():
     a = jnp.array([4.0, 9.0])
-    assert_close(vmap(grad(square_root, 1), (None, 0))(1.0, a), np.array([1 / 4, 1 / 6]))
+    assert_close(
+        vmap(grad(square_root, 1), (None, 0))(1.0, a), np.array([1 / 4, 1 / 6])
+    )
     seconds = jit(vmap(hessian(square_root, 1), (None, 0)))(1.0, a)
     assert_close(seconds, np.array([-1 / 32, SECOND]))
 
@@ -156,7 +168,9 @@ def test_condition_must_have_the_structure_of_the_solution():
     def solve(x, a):
         return x
 
-    with pytest.raises(TreeError, match=r"gives f64\[2\]; the solution of solve is f64"):
+    with pytest.raises(
+        TreeError, match=r"gives f64\[2\]; the solution of solve is f64"
+    ):
         grad(solve, 1)(1.0, 2.0)
 
 
@@ -193,6 +207,7 @@ def test_custom_root_with_aux():
     def f(a):
         def solve(g, x):
             return newton(g, x), {"evaluations": 60}
+
         return custom_root(
             lambda x: x**2 - a, 1.0, solve, lambda g, y: y / g(1.0), has_aux=True
         )

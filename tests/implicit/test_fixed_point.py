@@ -87,6 +87,7 @@ def test_pytrees():
     def f(a):
         def step(s):
             return {"x": a * jnp.sin(s["y"]), "y": 0.5 * jnp.cos(s["x"]) * jnp.ones(2)}
+
         return fixed_point(step, {"x": jnp.zeros(2), "y": jnp.zeros(2)}).x
 
     found = f(0.5)
@@ -110,7 +111,9 @@ def test_not_converging_warns_and_says_so():
     assert not found.converged
     assert found.iterations == 5
     assert found.x == 63.0
-    compiled = jit(lambda a: fixed_point(lambda x: 2 * x + a, 1.0, max_iter=5).converged)
+    compiled = jit(
+        lambda a: fixed_point(lambda x: 2 * x + a, 1.0, max_iter=5).converged
+    )
     assert not compiled(1.0)
 
 

@@ -3,8 +3,18 @@
 import numpy as np
 import pytest
 
-from pullback import config, grad, hessian, jacfwd, jacrev, jit, jvp, vmap
-from pullback import linearize, make_jaxpr
+from pullback import (
+    config,
+    grad,
+    hessian,
+    jacfwd,
+    jacrev,
+    jit,
+    jvp,
+    linearize,
+    make_jaxpr,
+    vmap,
+)
 from pullback import numpy as jnp
 from pullback.errors import ArgumentError, LinearityError, MissingDerivative, TreeError
 from pullback.lax import custom_linear_solve
@@ -75,8 +85,10 @@ def test_derivatives_are_those_of_a_differentiable_solver(transform):
 def test_batches(axes, inside):
     args = AS if axes[0] == 0 else A, BS if axes[1] == 0 else B
     found = vmap(inside(loss(solved)), axes)(*args)
+
     def reference(a, b):
         return jnp.linalg.solve(a, b[:, None])[:, 0]
+
     assert_close(found, vmap(inside(loss(reference)), axes)(*args))
 
 
@@ -113,13 +125,16 @@ def test_symmetric_needs_no_transpose_solve():
 def test_pytrees():
     def f(a):
         b = {"x": jnp.ones(2), "y": jnp.ones(2)}
+
         def matvec(v):
             return {"x": a * v["x"], "y": a * v["y"] + v["x"]}
+
         def solve(matvec, b):
             x = b["x"] / matvec({"x": jnp.ones(2), "y": jnp.zeros(2)})["x"]
             y = matvec({"x": jnp.zeros(2), "y": jnp.ones(2)})["y"]
             rest = b["y"] - matvec({"x": x, "y": jnp.zeros(2)})["y"]
             return {"x": x, "y": rest / y}
+
         return custom_linear_solve(matvec, b, solve)["y"]
 
     # (1 - 1/a) / a, whose derivative is -1/a^2 + 2/a^3
@@ -131,6 +146,7 @@ def test_aux_comes_beside_and_has_derivative_zero():
     def f(a, b):
         def with_count(matvec, b):
             return dense(matvec, b), {"count": 3, "size": jnp.sum(b)}
+
         return custom_linear_solve(lambda x: a @ x, b, with_count, has_aux=True)
 
     x, aux = f(*both())
@@ -146,6 +162,7 @@ def test_solvers_may_capture_what_is_differentiated():
     def f(a):
         def divide(matvec, b):
             return b / a
+
         return custom_linear_solve(lambda x: a * x, 6.0, divide, divide)
 
     assert_close(jit(grad(f))(2.0), -1.5)

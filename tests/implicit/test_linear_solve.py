@@ -133,7 +133,9 @@ def test_not_converging_warns_and_says_so():
         found = linear_solve(a, np.ones(50), "cg", max_iter=3)
     assert not found.converged
     assert found.iterations == 3
-    assert not jit(lambda b: linear_solve(a, b, "cg", max_iter=3).converged)(np.ones(50))
+    assert not jit(lambda b: linear_solve(a, b, "cg", max_iter=3).converged)(
+        np.ones(50)
+    )
 
 
 def test_singular_matrix_is_no_solution():

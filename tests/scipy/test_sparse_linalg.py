@@ -29,7 +29,9 @@ def test_against_scipy(name):
     found, info = solve(A, B, tol=1e-10)
     assert_close(found, wanted, 1e-7)
     assert info == 0
-    assert_close(solve(lambda x: A @ x, B, x0=B, tol=1e-10, M=lambda x: x / 2)[0], wanted)
+    assert_close(
+        solve(lambda x: A @ x, B, x0=B, tol=1e-10, M=lambda x: x / 2)[0], wanted
+    )
 
     def last(b):
         return solve(A, b, tol=1e-10)[0][-1]

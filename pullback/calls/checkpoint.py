@@ -347,20 +347,20 @@ def backward_program(
 
 
 def checkpoint(
-    f: Callable[..., Any] | None = None,
+    fun: Callable[..., Any] | None = None,
     *,
     policy: Any = None,
     prevent_cse: bool = True,
     static_argnums: int | Sequence[int] = (),
     concrete: bool = False,
 ) -> Any:
-    """Make the backward pass of `f` compute anew what it needs, from `f`'s arguments.
+    """Make the backward pass of `fun` compute anew what it needs, from the arguments.
 
     That trades time for memory. The forward pass runs the function itself; custom
     forward rules run in the backward pass.
 
     Args:
-        f: a function of trees of arrays; without it, `checkpoint` gives a decorator.
+        fun: a function of trees of arrays; without it, `checkpoint` gives a decorator.
         policy: which intermediate values are kept all the same: one of
             `checkpoint_policies`, or a function `(primitive, *avals, **parameters)`
             that says so for the results of an operation. None keeps nothing.
@@ -370,7 +370,7 @@ def checkpoint(
         concrete: accepted for the ecosystem's sake; it changes nothing.
 
     Returns:
-        A function like `f`.
+        A function like `fun`.
 
     Example:
         >>> import pullback.numpy as jnp
@@ -378,21 +378,21 @@ def checkpoint(
         >>> print(grad(checkpoint(lambda x: jnp.sin(jnp.sin(x))))(1.).round(5))
         0.36004
     """
-    if f is None:
+    if fun is None:
         return functools.partial(
             checkpoint,
             policy=policy,
             prevent_cse=prevent_cse,
             static_argnums=static_argnums,
         )
-    check_callable(f, "checkpoint")
+    check_callable(fun, "checkpoint")
     saves = as_policy(policy)
 
-    @functools.wraps(f)
+    @functools.wraps(fun)
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
         """Call the function as one operation."""
         if current_trace() is EVAL:
-            return f(*args, **kwargs)
+            return fun(*args, **kwargs)
         count = len(args)
         static = normalize_positions(
             static_argnums, count, "checkpoint: static_argnums"
@@ -402,11 +402,11 @@ def checkpoint(
         def call(arguments: Any, named: Any) -> Any:
             rest = iter(arguments)
             full = [x if i in static else next(rest) for i, x in enumerate(args)]
-            return f(*full, **named)
+            return fun(*full, **named)
 
-        functools.update_wrapper(call, f, updated=())
+        functools.update_wrapper(call, fun, updated=())
         leaves, in_tree = tree.flatten((dynamic, kwargs))
-        values = [as_value(x, f"checkpoint of {name_of(f)}") for x in leaves]
+        values = [as_value(x, f"checkpoint of {name_of(fun)}") for x in leaves]
         written = write_down(call, in_tree, [aval_of(x) for x in values], "checkpoint")
         operation = Checkpoint(written.jaxpr, saves, prevent_cse)
         return written.out_tree.unflatten(operation(*written.consts, *values))

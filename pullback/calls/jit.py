@@ -429,7 +429,7 @@ def numbers_and_names(
 
 
 def jit(
-    f: Callable[..., Any] | None = None,
+    fun: Callable[..., Any] | None = None,
     *,
     static_argnums: int | Sequence[int] | None = None,
     static_argnames: str | Sequence[str] | None = None,
@@ -446,7 +446,7 @@ def jit(
     `lax.cond` or mark the argument static.
 
     Args:
-        f: a function of pytrees of arrays; without it, `jit` gives a decorator.
+        fun: a function of pytrees of arrays; without it, `jit` gives a decorator.
         static_argnums: positions of hashable arguments that are part of the program:
             another value means another compilation.
         static_argnames: the same by name; each of the two is completed by the other.
@@ -457,7 +457,7 @@ def jit(
         keep_unused: let the program take arguments that no result needs.
 
     Returns:
-        A function like `f`, with the methods `lower`, `trace`, `eval_shape` and
+        A function like `fun`, with the methods `lower`, `trace`, `eval_shape` and
         `clear_cache`.
 
     Raises:
@@ -469,7 +469,7 @@ def jit(
         >>> double(jnp.arange(3))
         Array([0, 2, 4], dtype=int32)
     """
-    if f is None:
+    if fun is None:
         return functools.partial(
             jit,
             static_argnums=static_argnums,
@@ -479,11 +479,11 @@ def jit(
             inline=inline,
             keep_unused=keep_unused,
         )
-    check_callable(f, "jit")
+    check_callable(fun, "jit")
     static = numbers_and_names(
-        f, static_argnums, static_argnames, "jit: static_argnums"
+        fun, static_argnums, static_argnames, "jit: static_argnums"
     )
     donated = numbers_and_names(
-        f, donate_argnums, donate_argnames, "jit: donate_argnums"
+        fun, donate_argnums, donate_argnames, "jit: donate_argnums"
     )
-    return Jit(f, static, donated, inline, keep_unused)
+    return Jit(fun, static, donated, inline, keep_unused)

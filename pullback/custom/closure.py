@@ -15,21 +15,21 @@ from pullback.transforms.stage import stage
 
 
 def closure_convert(
-    f: Callable[..., Any], *example_args: Any
+    fun: Callable[..., Any], *example_args: Any
 ) -> tuple[Callable[..., Any], list[Value]]:
     """Give a function without captured tracers, and the values that it captured.
 
     Args:
-        f: a function of pytrees of arrays, capturing any values.
+        fun: a function of pytrees of arrays, capturing any values.
         example_args: arguments like those it will be called with.
 
     Returns:
-        `(g, values)` with `g(*args, *values) == f(*args)`. Among the values are all
+        `(g, values)` with `g(*args, *values) == fun(*args)`. Among the values are all
         captured floating-point tracers, whose derivatives then are those of arguments.
     """
-    check_callable(f, "closure_convert")
-    closed, out_tree = stage(f, example_args)
-    in_tree, name = tree.structure(example_args), name_of(f)
+    check_callable(fun, "closure_convert")
+    closed, out_tree = stage(fun, example_args)
+    in_tree, name = tree.structure(example_args), name_of(fun)
     avals = [aval_of(x) for x in closed.consts]
     hoisted = [
         isinstance(x, Tracer) and dtypes.is_inexact(a.dtype)

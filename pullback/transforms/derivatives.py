@@ -43,66 +43,83 @@ Argnums = int | Sequence[int]
 
 
 def value_and_grad(
-    f: Callable[..., Any],
+    fun: Callable[..., Any],
     argnums: Argnums = 0,
     has_aux: bool = False,
     holomorphic: bool = False,
     allow_int: bool = False,
 ) -> Callable[..., Any]:
-    """Give a function that computes `f` and its gradient in one go.
+    """Give a function that computes `fun` and its gradient in one go.
 
     Args:
-        f: a function with a real scalar output (or `(scalar, aux)` with `has_aux`).
+        fun: a function with a real scalar output (or `(scalar, aux)` with `has_aux`).
         argnums: the positional argument to differentiate, or a sequence of them.
-        has_aux: `f` returns `(output, aux)`.
-        holomorphic: `f` is complex and holomorphic.
+        has_aux: `fun` returns `(output, aux)`.
+        holomorphic: `fun` is complex and holomorphic.
         allow_int: give `float0` gradients for integer arguments instead of an error.
 
     Returns:
-        A function of `f`'s arguments giving `(value, gradient)`; value is
+        A function of `fun`'s arguments giving `(value, gradient)`; value is
         `(output, aux)` with `has_aux`; gradient is a tuple for a sequence of argnums.
 
     Raises:
         GradError: an argument is of integer dtype, or the output is no real scalar.
     """
-    check_callable(f, "value_and_grad")
+    check_callable(fun, "value_and_grad")
 
-    @functools.wraps(f, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+    @functools.wraps(
+        fun, assigned=("__module__", "__name__", "__qualname__", "__doc__")
+    )
     def value_and_grad_f(*args: Any, **kwargs: Any) -> Any:
         """Compute the value and the gradient."""
-        positions, partial = pick(f, argnums, args, kwargs, "grad")
-        chosen = [args[i] for i in positions]
-        values, in_tree, _ = flatten_arguments(chosen, f, "grad")
-        check_inputs(f, positions, chosen, values, holomorphic, allow_int)
-        flat = Flat(partial, in_tree, has_aux, "grad")
-        outs, program = start(flat, values)
-        check_scalar(f, flat, outs, holomorphic)
-        aval = aval_of(outs[0])
-        nothing = [None] * (len(outs) - 1)
-        cts = backward(program, [seed_of(aval), *nothing], consume=True)
-        found = [instantiate(c) for c in widen(program, cts)]
-        grads = flat.in_tree.unflatten(found)
-        gradient = grads[0] if isinstance(argnums, int) else tuple(grads)
-        (value,), aux = flat.split(outs)
+        value, gradient, aux = differentiate(
+            fun, argnums, args, kwargs, has_aux, holomorphic, allow_int
+        )
         return ((value, aux) if has_aux else value), gradient
 
     return value_and_grad_f
 
 
+def differentiate(
+    fun: Callable[..., Any],
+    argnums: Argnums,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    has_aux: bool,
+    holomorphic: bool,
+    allow_int: bool,
+) -> tuple[Value, Any, Any]:
+    """Give the value of a scalar function, its gradient, and aux (None without)."""
+    positions, partial = pick(fun, argnums, args, kwargs, "grad")
+    chosen = [args[i] for i in positions]
+    values, in_tree, _ = flatten_arguments(chosen, fun, "grad")
+    check_inputs(fun, positions, chosen, values, holomorphic, allow_int)
+    flat = Flat(partial, in_tree, has_aux, "grad")
+    outs, program = start(flat, values)
+    check_scalar(fun, flat, outs, holomorphic)
+    seeds: list[Any] = [None] * len(outs)
+    seeds[0] = seed_of(aval_of(outs[0]))
+    found = widen(program, backward(program, seeds, consume=True))
+    grads: Any = in_tree.unflatten([instantiate(c) for c in found])
+    gradient = grads[0] if isinstance(argnums, int) else tuple(grads)
+    (value,), aux = flat.split(outs)
+    return value, gradient, aux
+
+
 def grad(
-    f: Callable[..., Any],
+    fun: Callable[..., Any],
     argnums: Argnums = 0,
     has_aux: bool = False,
     holomorphic: bool = False,
     allow_int: bool = False,
 ) -> Callable[..., Any]:
-    """Give the gradient function of `f`.
+    """Give the gradient function of `fun`.
 
     Args:
-        f: a function with a real scalar output.
+        fun: a function with a real scalar output.
         argnums: the positional argument to differentiate, or a sequence of them.
-        has_aux: `f` returns `(output, aux)`; the result is `(gradient, aux)`.
-        holomorphic: `f` is complex and holomorphic.
+        has_aux: `fun` returns `(output, aux)`; the result is `(gradient, aux)`.
+        holomorphic: `fun` is complex and holomorphic.
         allow_int: give `float0` gradients for integer arguments instead of an error.
 
     Raises:
@@ -113,14 +130,17 @@ def grad(
         >>> print(grad(jnp.sin)(3.))
         -0.9899925
     """
-    check_callable(f, "grad")
-    both = value_and_grad(f, argnums, has_aux, holomorphic, allow_int)
+    check_callable(fun, "grad")
 
-    @functools.wraps(f, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+    @functools.wraps(
+        fun, assigned=("__module__", "__name__", "__qualname__", "__doc__")
+    )
     def grad_f(*args: Any, **kwargs: Any) -> Any:
         """Compute the gradient."""
-        value, gradient = both(*args, **kwargs)
-        return (gradient, value[1]) if has_aux else gradient
+        _, gradient, aux = differentiate(
+            fun, argnums, args, kwargs, has_aux, holomorphic, allow_int
+        )
+        return (gradient, aux) if has_aux else gradient
 
     return grad_f
 
@@ -226,34 +246,36 @@ def check_scalar(
 
 
 def jacrev(
-    f: Callable[..., Any],
+    fun: Callable[..., Any],
     argnums: Argnums = 0,
     has_aux: bool = False,
     holomorphic: bool = False,
     allow_int: bool = False,
 ) -> Callable[..., Any]:
-    """Give the function of all derivatives of `f`, one reverse pass an output element.
+    """Give the function of all derivatives of `fun`: one reverse pass an element.
 
     Args:
-        f: a function of pytrees of arrays.
+        fun: a function of pytrees of arrays.
         argnums: the positional argument to differentiate, or a sequence of them.
-        has_aux: `f` returns `(output, aux)`.
-        holomorphic: `f` is complex and holomorphic.
+        has_aux: `fun` returns `(output, aux)`.
+        holomorphic: `fun` is complex and holomorphic.
         allow_int: give `float0` derivatives for integer arguments.
 
     Returns:
         A function giving a tree like the output, of trees like the argument, of arrays
         of shape output's shape + argument's shape.
     """
-    check_callable(f, "jacrev")
+    check_callable(fun, "jacrev")
 
-    @functools.wraps(f, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+    @functools.wraps(
+        fun, assigned=("__module__", "__name__", "__qualname__", "__doc__")
+    )
     def jacrev_f(*args: Any, **kwargs: Any) -> Any:
         """Compute the Jacobian by reverse mode."""
-        positions, partial = pick(f, argnums, args, kwargs, "jacrev")
+        positions, partial = pick(fun, argnums, args, kwargs, "jacrev")
         chosen = [args[i] for i in positions]
-        values, in_tree, _ = flatten_arguments(chosen, f, "jacrev")
-        check_inputs(f, positions, chosen, values, holomorphic, allow_int)
+        values, in_tree, _ = flatten_arguments(chosen, fun, "jacrev")
+        check_inputs(fun, positions, chosen, values, holomorphic, allow_int)
         flat = Flat(partial, in_tree, has_aux, "jacrev")
         outs, program = start(flat, values)
         count = len(outs)
@@ -289,32 +311,34 @@ def reverse_rows(
 
 
 def jacfwd(
-    f: Callable[..., Any],
+    fun: Callable[..., Any],
     argnums: Argnums = 0,
     has_aux: bool = False,
     holomorphic: bool = False,
 ) -> Callable[..., Any]:
-    """Give the function of all derivatives of `f`, one forward pass an input element.
+    """Give the function of all derivatives of `fun`: one forward pass an element.
 
     Args:
-        f: a function of pytrees of arrays.
+        fun: a function of pytrees of arrays.
         argnums: the positional argument to differentiate, or a sequence of them.
-        has_aux: `f` returns `(output, aux)`.
-        holomorphic: `f` is complex and holomorphic.
+        has_aux: `fun` returns `(output, aux)`.
+        holomorphic: `fun` is complex and holomorphic.
 
     Returns:
         A function giving a tree like the output, of trees like the argument, of arrays
         of shape output's shape + argument's shape.
     """
-    check_callable(f, "jacfwd")
+    check_callable(fun, "jacfwd")
 
-    @functools.wraps(f, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+    @functools.wraps(
+        fun, assigned=("__module__", "__name__", "__qualname__", "__doc__")
+    )
     def jacfwd_f(*args: Any, **kwargs: Any) -> Any:
         """Compute the Jacobian by forward mode."""
-        positions, partial = pick(f, argnums, args, kwargs, "jacfwd")
+        positions, partial = pick(fun, argnums, args, kwargs, "jacfwd")
         chosen = [args[i] for i in positions]
-        values, in_tree, _ = flatten_arguments(chosen, f, "jacfwd")
-        check_inputs(f, positions, chosen, values, holomorphic, False)
+        values, in_tree, _ = flatten_arguments(chosen, fun, "jacfwd")
+        check_inputs(fun, positions, chosen, values, holomorphic, False)
         flat = Flat(partial, in_tree, has_aux, "jacfwd")
         outs, columns = forward_columns(flat, values)
         outs, aux = flat.split(outs)
@@ -369,17 +393,17 @@ def index_axis(x: Value, axis: int) -> Value:
 
 
 def hessian(
-    f: Callable[..., Any],
+    fun: Callable[..., Any],
     argnums: Argnums = 0,
     has_aux: bool = False,
     holomorphic: bool = False,
 ) -> Callable[..., Any]:
-    """Give the function of all second derivatives of `f`: forward over reverse.
+    """Give the function of all second derivatives of `fun`: forward over reverse.
 
     Arguments as `jacfwd`; the result is a tree like the output, of trees like the
     argument, of trees like the argument.
     """
-    inner = jacrev(f, argnums, has_aux, holomorphic)
+    inner = jacrev(fun, argnums, has_aux, holomorphic)
     return jacfwd(inner, argnums, has_aux, holomorphic)
 
 

@@ -232,16 +232,16 @@ def input_aval(x: Any, who: str) -> Aval:
 
 
 def make_jaxpr(
-    f: Callable[..., Any], static_argnums: int | Sequence[int] = ()
+    fun: Callable[..., Any], static_argnums: int | Sequence[int] = ()
 ) -> Callable[..., ClosedJaxpr]:
-    """Give a function that shows what `f` does on given arguments, as a jaxpr.
+    """Give a function that shows what `fun` does on given arguments, as a jaxpr.
 
     Args:
-        f: a function of pytrees of arrays.
+        fun: a function of pytrees of arrays.
         static_argnums: positions passed on as they are.
 
     Returns:
-        A function of `f`'s arguments (or `ShapeDtypeStruct`s in their place) that gives
+        A function of its arguments (or `ShapeDtypeStruct`s in their place) that gives
         a `ClosedJaxpr`; print it to read it.
 
     Example:
@@ -253,7 +253,7 @@ def make_jaxpr(
             d:f32[] = log c
           in (d,) }
     """
-    check_callable(f, "make_jaxpr")
+    check_callable(fun, "make_jaxpr")
     static = (static_argnums,) if isinstance(static_argnums, int) else static_argnums
 
     def jaxpr_maker(*args: Any, **kwargs: Any) -> ClosedJaxpr:
@@ -263,17 +263,17 @@ def make_jaxpr(
         def call(*values: Any, **kw: Any) -> Any:
             rest = iter(values)
             full = [x if i in static else next(rest) for i, x in enumerate(args)]
-            return f(*full, **kw)
+            return fun(*full, **kw)
 
-        return stage(call if static else f, dynamic, kwargs)[0]
+        return stage(call if static else fun, dynamic, kwargs)[0]
 
     return jaxpr_maker
 
 
-def eval_shape(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Give the output of `f` with a `ShapeDtypeStruct` for each array, uncomputed."""
-    check_callable(f, "eval_shape")
-    closed, treedef = stage(f, args, kwargs)
+def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Give the output of `fun` with a `ShapeDtypeStruct` for each array, uncomputed."""
+    check_callable(fun, "eval_shape")
+    closed, treedef = stage(fun, args, kwargs)
     return treedef.unflatten(
         [ShapeDtypeStruct(a.shape, a.dtype) for a in closed.out_avals]
     )

@@ -123,7 +123,9 @@ def transpose_step(step: Step, found: dict[Any, Value]) -> None:
 
 def wrong_count(primitive: Primitive, cts: Any, count: int) -> RuleArityError:
     """Make the error for a `transpose` rule without one entry an operand."""
-    given = f"{len(cts)} entries" if type(cts) in _SEQUENCES else f"a {type(cts).__name__}"
+    given = (
+        f"{len(cts)} entries" if type(cts) in _SEQUENCES else f"a {type(cts).__name__}"
+    )
     return RuleArityError(
         f"the transpose rule of operation {primitive.name} returned {given}; the "
         f"operation has {count} operand{'s' if count != 1 else ''}.",
@@ -186,7 +188,10 @@ def transpose_logging(
     log_trees: list[tree.TreeDef] = []
 
     def transposed(*values: Value) -> list[Value]:
-        known, given = iter(values[: len(known_avals)]), iter(values[len(known_avals) :])
+        known, given = (
+            iter(values[: len(known_avals)]),
+            iter(values[len(known_avals) :]),
+        )
         program = record(
             lambda *xs: evaluate(jaxpr, xs),
             [None if u else next(known) for u in unknown],
@@ -232,11 +237,11 @@ def record(
     return LinearProgram(trace.take_steps(), unknown, marked)
 
 
-def linear_transpose(f: Callable[..., Any], *args: Any) -> Callable[..., Any]:
+def linear_transpose(fun: Callable[..., Any], *args: Any) -> Callable[..., Any]:
     """Give the transpose of a linear function.
 
     Args:
-        f: a function of pytrees, linear in all of its arguments together.
+        fun: a function of pytrees, linear in all of its arguments together.
         args: example arguments, or `ShapeDtypeStruct`s in their place.
 
     Returns:
@@ -244,16 +249,16 @@ def linear_transpose(f: Callable[..., Any], *args: Any) -> Callable[..., Any]:
         cotangent an argument.
 
     Raises:
-        LinearityError: `f` does something that is not linear.
+        LinearityError: `fun` does something that is not linear.
         GradError: an argument is not of floating-point or complex dtype.
     """
-    check_callable(f, "linear_transpose")
+    check_callable(fun, "linear_transpose")
     leaves, in_tree = tree.flatten(args)
-    avals = [input_aval(x, name_of(f)) for x in leaves]
+    avals = [input_aval(x, name_of(fun)) for x in leaves]
     for aval in avals:
         if not dtypes.is_inexact(aval.dtype):
             raise GradError(
-                f"linear_transpose of {name_of(f)} was given an argument of type "
+                f"linear_transpose of {name_of(fun)} was given an argument of type "
                 f"{aval}.",
                 where=called_at(),
                 mend="Linear functions act on floats or complex numbers: convert it, "
@@ -262,7 +267,7 @@ def linear_transpose(f: Callable[..., Any], *args: Any) -> Callable[..., Any]:
     out_trees: list[tree.TreeDef] = []
 
     def flat(*values: Value) -> list[Value]:
-        outs, out_tree = tree.flatten(f(*in_tree.unflatten(values)))
+        outs, out_tree = tree.flatten(fun(*in_tree.unflatten(values)))
         out_trees.append(out_tree)
         return [as_value(y) for y in outs]
 
@@ -273,7 +278,7 @@ def linear_transpose(f: Callable[..., Any], *args: Any) -> Callable[..., Any]:
         cts, ct_tree = tree.flatten(cotangent)
         if ct_tree != out_trees[0]:
             raise TreeError(
-                f"the transpose of {name_of(f)} was given a cotangent of structure "
+                f"the transpose of {name_of(fun)} was given a cotangent of structure "
                 f"{ct_tree}; the output's is {out_trees[0]}.",
                 where=called_at(),
                 mend="Give a cotangent with the structure of the output.",

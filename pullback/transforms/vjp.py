@@ -118,16 +118,16 @@ class Flat:
 
 
 def jvp(
-    f: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False
+    fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False
 ) -> Any:
-    """Give the output of `f` and its derivative along `tangents`.
+    """Give the output of `fun` and its derivative along `tangents`.
 
     Args:
-        f: a function of pytrees of arrays.
+        fun: a function of pytrees of arrays.
         primals: a tuple or list with its arguments.
         tangents: a tuple or list like `primals`; None stands for zero anywhere, and
             must stand (or `float0`) at integers.
-        has_aux: `f` returns `(output, aux)`.
+        has_aux: `fun` returns `(output, aux)`.
 
     Returns:
         `(output, output_tangent)`, or `(output, output_tangent, aux)`.
@@ -142,19 +142,19 @@ def jvp(
         >>> print(y, y_dot)
         0.14112 -0.9899925
     """
-    check_callable(f, "jvp")
+    check_callable(fun, "jvp")
     for name, x in (("primals", primals), ("tangents", tangents)):
         if not isinstance(x, (tuple, list)):
             raise TreeError(
-                f"jvp of {name_of(f)}: {name} is a {type(x).__name__}, not a tuple.",
+                f"jvp of {name_of(fun)}: {name} is a {type(x).__name__}, not a tuple.",
                 where=called_at(),
-                mend=f"Write jvp(f, (x,), (x_dot,)), with a tuple for {name}.",
+                mend=f"Write jvp(fun, (x,), (x_dot,)), with a tuple for {name}.",
             )
-    values, in_tree, primals = flatten_arguments(primals, f, "jvp")
+    values, in_tree, primals = flatten_arguments(primals, fun, "jvp")
 
     def complain(found: Mismatch) -> NoReturn:
         raise TreeError(
-            f"jvp of {name_of(f)}: tangents{found.path} is {found.what}.",
+            f"jvp of {name_of(fun)}: tangents{found.path} is {found.what}.",
             where=called_at(),
             mend="Give each argument a tangent of its structure, shape and dtype; None "
             "stands for zero.",
@@ -166,7 +166,7 @@ def jvp(
         fit_tangent(t, aval_of(x), complain, paths.named(i))
         for i, (t, x) in enumerate(zip(given, values))
     ]
-    flat = Flat(f, in_tree, has_aux, "jvp")
+    flat = Flat(fun, in_tree, has_aux, "jvp")
     outs, outs_dot = jvp_flat(flat, values, dots)
     outs, aux = flat.split(outs)
     out = flat.out_tree.unflatten(outs)
@@ -215,21 +215,21 @@ def widen(program: LinearProgram, found: list[Any]) -> list[Any]:
     ]
 
 
-def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
-    """Run `f` once, and give its output and its derivative there as a function.
+def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """Run `fun` once, and give its output and its derivative there as a function.
 
     Args:
-        f: a function of pytrees of arrays.
+        fun: a function of pytrees of arrays.
         primals: its arguments.
-        has_aux: `f` returns `(output, aux)`.
+        has_aux: `fun` returns `(output, aux)`.
 
     Returns:
-        `(output, f_jvp)`, where `f_jvp(*tangents)` is linear and does not run `f`
+        `(output, f_jvp)`, where `f_jvp(*tangents)` is linear and does not run `fun`
         again; or `(output, f_jvp, aux)`.
     """
-    check_callable(f, "linearize")
-    values, in_tree, args = flatten_arguments(primals, f, "linearize")
-    flat = Flat(f, in_tree, has_aux, "linearize")
+    check_callable(fun, "linearize")
+    values, in_tree, args = flatten_arguments(primals, fun, "linearize")
+    flat = Flat(fun, in_tree, has_aux, "linearize")
     outs, program = start(flat, values)
     outs, aux = flat.split(outs)
     program.steps[:] = needed_steps(program.steps, program.outputs)
@@ -238,7 +238,7 @@ def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> An
 
     def complain(found: Mismatch) -> NoReturn:
         raise TreeError(
-            f"the linearization of {name_of(f)}: tangents{found.path} is {found.what}.",
+            f"the linearization of {name_of(fun)}: tangents{found.path} is {found.what}.",
             where=called_at(),
             mend="Give each argument a tangent of its structure, shape and dtype.",
         )
@@ -358,14 +358,14 @@ def merge_logs(logs: Sequence[Any]) -> Any:
     return logs[0] if len(logs) == 1 else list(logs)
 
 
-def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
-    """Run `f` once, and give its output and its pullback.
+def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """Run `fun` once, and give its output and its pullback.
 
     Args:
-        f: a function of pytrees of arrays; arguments may be callables too, whose
+        fun: a function of pytrees of arrays; arguments may be callables too, whose
             cotangents are those of the values they capture.
         primals: its arguments.
-        has_aux: `f` returns `(output, aux)`.
+        has_aux: `fun` returns `(output, aux)`.
 
     Returns:
         `(output, f_vjp)`, where `f_vjp(cotangent)` gives a tuple with one cotangent
@@ -377,13 +377,13 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         >>> print(y, *f_vjp(1.))
         0.9588511 0.47942555 1.7551651
     """
-    check_callable(f, "vjp")
-    values, in_tree, _ = flatten_arguments(primals, f, "vjp")
-    flat = Flat(f, in_tree, has_aux, "vjp")
+    check_callable(fun, "vjp")
+    values, in_tree, _ = flatten_arguments(primals, fun, "vjp")
+    flat = Flat(fun, in_tree, has_aux, "vjp")
     outs, program = start(flat, values)
     outs, aux = flat.split(outs)
     avals = tuple([aval_of(y) for y in outs])
-    shape = PullbackShape(name_of(f), in_tree, flat.out_tree, avals)
+    shape = PullbackShape(name_of(fun), in_tree, flat.out_tree, avals)
     pullback = Pullback(shape, program)
     out = flat.out_tree.unflatten(outs)
     return (out, pullback, aux) if has_aux else (out, pullback)

@@ -18,16 +18,16 @@ from pullback.transforms.batch import batch_flat
 
 
 def vmap(
-    f: Callable[..., Any],
+    fun: Callable[..., Any],
     in_axes: Any = 0,
     out_axes: Any = 0,
     axis_name: Any = None,
     axis_size: int | None = None,
 ) -> Callable[..., Any]:
-    """Give the function that applies `f` to every element along an axis, at once.
+    """Give the function that applies `fun` to every element along an axis, at once.
 
     Args:
-        f: a function of pytrees of arrays.
+        fun: a function of pytrees of arrays.
         in_axes: the axis to map for each argument: an int, None (not mapped), or a
             tuple with one entry an argument, each an int, None, or a tree prefix.
             Keyword arguments are mapped over axis 0.
@@ -43,36 +43,38 @@ def vmap(
         >>> print(vmap(jnp.square)(jnp.arange(3.)))
         [0. 1. 4.]
     """
-    check_callable(f, "vmap")
+    check_callable(fun, "vmap")
     if isinstance(in_axes, list):
         in_axes = tuple(in_axes)
 
-    @functools.wraps(f, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+    @functools.wraps(
+        fun, assigned=("__module__", "__name__", "__qualname__", "__doc__")
+    )
     def vmapped(*args: Any, **kwargs: Any) -> Any:
         """Apply the function to the whole batch."""
         leaves, in_tree = tree.flatten((args, kwargs))
-        dims = input_dims(f, in_axes, args, kwargs)
+        dims = input_dims(fun, in_axes, args, kwargs)
         values = [
-            x if type(x) is Array else as_value(x, f"vmap of {name_of(f)}")
+            x if type(x) is Array else as_value(x, f"vmap of {name_of(fun)}")
             for x in leaves
         ]
 
         def names() -> list[str]:
-            return [*leaf_names(f, args), *[p[2:] for p in tree.path_strings(kwargs)]]
+            return [*leaf_names(fun, args), *[p[2:] for p in tree.path_strings(kwargs)]]
 
-        dims = check_dims(f, values, dims, names)
-        size = batch_size(f, values, dims, names, axis_size)
+        dims = check_dims(fun, values, dims, names)
+        size = batch_size(fun, values, dims, names, axis_size)
         out_trees: list[tree.TreeDef] = []
 
         def flat(*xs: Value) -> list[Value]:
             inner_args, inner_kwargs = in_tree.unflatten(xs)
-            outs, out_tree = tree.flatten(f(*inner_args, **inner_kwargs))
+            outs, out_tree = tree.flatten(fun(*inner_args, **inner_kwargs))
             out_trees.append(out_tree)
-            return [as_value(y, f"vmap: the output of {name_of(f)}") for y in outs]
+            return [as_value(y, f"vmap: the output of {name_of(fun)}") for y in outs]
 
         outs, out_dims = batch_flat(flat, size, values, dims, axis_name)
-        wanted = output_dims(f, out_axes, out_trees[0])
-        results = [place(f, y, d, w, size) for y, d, w in zip(outs, out_dims, wanted)]
+        wanted = output_dims(fun, out_axes, out_trees[0])
+        results = [place(fun, y, d, w, size) for y, d, w in zip(outs, out_dims, wanted)]
         return out_trees[0].unflatten(results)
 
     return vmapped

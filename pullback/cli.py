@@ -95,8 +95,9 @@ def find_function(path: str) -> Callable[..., Any]:
         ) from error
     for name in names.split("."):
         if not hasattr(found, name):
+            holder = name_of(found) if callable(found) else module_name
             raise ArgumentError(
-                f"{name_of(found) if callable(found) else module_name} has no {name!r}.",
+                f"{holder} has no {name!r}.",
                 mend="Write package.module:function, or package.module:Class.method.",
             )
         found = getattr(found, name)

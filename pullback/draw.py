@@ -59,9 +59,9 @@ def draw(
     """Give a function that draws what `f` and its backward pass do.
 
     The forward pass runs down on the left, the backward pass up on the right; residuals
-    are dashed edges between them. Types stand on edges. Each custom rule is a box of its
-    own with its rule's name. Where there are too many operations to read, those of one
-    line or one function are folded into one box; hovering over a box lists them.
+    are dashed edges between them. Types stand on edges. Each custom rule is a box of
+    its own with its rule's name. Where there are too many operations to read, those of
+    one line or one function are folded into one box; hovering over a box lists them.
 
     Args:
         f: a function of pytrees of arrays.

@@ -96,6 +96,7 @@ MUTABLE_GLOBALS = {
 
 # Modules that import others by name, each with its reason.
 IMPORT_BY_NAME = {
+    "cli": "the user names a module on the command line",
     "backend.xla": "the compiler is imported when first needed",
     "core.trace": "NumPy's error mode has no public name",
     "backend.cuda": "the plugin is that of whichever CUDA generation is installed",

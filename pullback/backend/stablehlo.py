@@ -74,15 +74,25 @@ class Emitter:
             own and refers to it by index.
         platform: "cpu" or "cuda", for lowerings that differ.
 
-    `functions` holds the text of private functions, by the program each stands for.
+    `functions` holds the text of private functions, by the program each stands for;
+    `effects` the last result, in each block, of a callback whose effects keep an order.
     """
 
-    __slots__ = ("callbacks", "count", "functions", "lines", "names", "platform")
+    __slots__ = (
+        "callbacks",
+        "count",
+        "effects",
+        "functions",
+        "lines",
+        "names",
+        "platform",
+    )
 
     def __init__(self, platform: str = "cpu") -> None:
         self.lines: list[str] = []
         self.count = 0
         self.callbacks: list[Callable[..., Any]] = []
+        self.effects: list[tuple[list[str], Operand]] = []
         self.platform = platform
         self.functions: dict[Jaxpr, str] = {}
         self.names: dict[Jaxpr, str] = {}

@@ -162,7 +162,7 @@ class Case:
 
 
 def near(point: Point, seed: int) -> Point | None:
-    """Give a point not far away where the function is finite too, None if none is found.
+    """Give a point not far away where the function is finite too, if one is found.
 
     Numbers keep their signs, and grow or shrink by up to a third; zeros become small.
     """

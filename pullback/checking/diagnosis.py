@@ -149,8 +149,8 @@ def one_point(e: Evidence) -> str:
     constant = all(same(s.found, e.samples[0].found) for s in e.samples)
     same_everywhere = " It is the same number at every point." if constant else ""
     return (
-        "only right at one point: it agrees at the given arguments and not near them, so "
-        "the rule holds a number that belongs there only." + same_everywhere
+        "only right at one point: it agrees at the given arguments and not near them, "
+        "so the rule holds a number that belongs there only." + same_everywhere
     )
 
 
@@ -224,7 +224,8 @@ def swapped(e: Evidence) -> str:
                 same(s.found[:, theirs], s.wanted[:, e.columns]) for s in e.samples
             )
             if both:
-                return f"swapped arguments: the derivatives by {mine} and {name} are exchanged."
+                what = f"the derivatives by {mine} and {name} are exchanged."
+                return f"swapped arguments: {what}"
             return f"swapped arguments: it is the derivative by {name}, not by {mine}."
     return ""
 
@@ -290,7 +291,8 @@ def value_returned(e: Evidence) -> str:
                 if fixed
                 else f"argument {e.inputs.names[e.leaf]} itself"
             )
-            return f"value in place of the derivative: it is the {which} times the {e.what}."
+            what = f"it is the {which} times the {e.what}."
+            return f"value in place of the derivative: {what}"
     return ""
 
 
@@ -338,7 +340,8 @@ def residual(e: Evidence) -> str:
             )
         rule = e.elsewhere(True, np.asarray(value))
         if rule is not None and same(rule[:, e.columns], s.wanted[:, e.columns]):
-            return f"wrong residual: the rule would be right with {name} in place of {mine}."
+            what = f"the rule would be right with {name} in place of {mine}."
+            return f"wrong residual: {what}"
     return ""
 
 

@@ -72,7 +72,7 @@ def check_grads(
             f"{title}: forward mode was asked for, but {name_of(f)} calls a function "
             "with a reverse rule only.",
             where=called_at(),
-            mend="Use modes=('rev',), or give that function a forward rule with defjvp.",
+            mend="Use modes=('rev',), or give that function a rule with defjvp.",
         )
 
 

@@ -104,7 +104,7 @@ def step_sizes(
     largest = float(np.max(np.abs(leaf), initial=0.0))
     scale = here or largest or 1.0
     steps = [scale * s for s in STEPS]
-    return steps + [1e-4, 1e-6] if not 1e-3 < scale < 1e3 else steps
+    return steps if 1e-3 < scale < 1e3 else [*steps, 1e-4, 1e-6]
 
 
 def slope(

@@ -102,11 +102,14 @@ def power_text(found: np.ndarray, base: np.ndarray, by: float, what: str) -> str
     if not differ(found, by * by * base):
         return f"not linear: the {what} is used twice (its square appears)."
     if not differ(found, abs(by) * base):
-        return f"not linear: the sign of the {what} is lost (an absolute value, or a norm)."
+        return f"not linear: the sign of the {what} is lost (absolute value, norm)."
     if by == -1.0 and not differ(found, base):
         return f"not linear: the {what} enters by its magnitude only."
     if abs(by) > 1 and np.max(np.abs(found), initial=0) < np.max(
         np.abs(by * base), initial=0
     ):
-        return f"not linear: the result is limited (clipped or normalized), whatever the {what}."
+        return (
+            "not linear: the result is limited (clipped or normalized), whatever the "
+            f"{what}."
+        )
     return f"not linear: {by:g} times the {what} does not give {by:g} times the result."

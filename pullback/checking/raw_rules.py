@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pullback import tree
-from pullback.checking.coordinates import widened
 from pullback.checking.case import Case
+from pullback.checking.coordinates import widened
 from pullback.core.calling import is_arraylike
 from pullback.errors import (
     LinearityError,

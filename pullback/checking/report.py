@@ -121,7 +121,8 @@ class RuleReport:
             )
             mark = f"<td style='color:{colours[row[0]]}'><b>{row[0]}</b></td>"
             rows.append(f"<tr>{mark}{cells}</tr>")
-        return f"<p><code>{html.escape(self.title)}</code></p><table>{''.join(rows)}</table>"
+        title = f"<p><code>{html.escape(self.title)}</code></p>"
+        return f"{title}<table>{''.join(rows)}</table>"
 
 
 def number_text(x: float) -> str:

@@ -9,13 +9,13 @@ import numpy as np
 
 from pullback import tree
 from pullback.calls.jit import jit
+from pullback.checking.case import Case, Matrices, Point, near
 from pullback.checking.coordinates import Space, in_64_bits
 from pullback.checking.diagnosis import Evidence, Sample, diagnose
 from pullback.checking.grads import excess_of, worst_of
 from pullback.checking.linearity import differ, find_nonlinear, random_like, worst
 from pullback.checking.raw_rules import explain_error
 from pullback.checking.report import Line, RuleReport, number_text
-from pullback.checking.case import Case, Matrices, Point, near
 from pullback.core.origin import called_at, defined_at, name_of
 from pullback.errors import ArgumentError, ConcretizationError
 from pullback.transforms.tangents import aval_text

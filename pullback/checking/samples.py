@@ -83,7 +83,7 @@ def draw_arguments(
         rng: where randomness comes from.
 
     Raises:
-        ArgumentError: a parameter has neither an annotation to draw from, nor a default.
+        ArgumentError: a parameter has neither a default nor a useful annotation.
     """
     plain = inspect.unwrap(f)
     try:
@@ -112,14 +112,13 @@ def draw(
 ) -> Any:
     """Draw one argument of an annotated type."""
     text = hint if isinstance(hint, str) else getattr(hint, "__name__", str(hint))
-    kind = hint if isinstance(hint, str) else hint
-    if kind in (float, "float"):
+    if hint in (float, "float"):
         return float(rng.uniform(0.5, 2.0))
-    if kind in (int, "int"):
+    if hint in (int, "int"):
         return int(rng.integers(1, 5))
-    if kind in (bool, "bool"):
+    if hint in (bool, "bool"):
         return bool(rng.integers(2))
-    if kind in (complex, "complex"):
+    if hint in (complex, "complex"):
         return complex(*rng.normal(size=2))
     origin = typing.get_origin(hint)
     if origin in (tuple, list):
@@ -127,11 +126,10 @@ def draw(
         return origin(draw(f, name, a, shape, rng) for a in inner)
     if text.split(".")[-1].split("[")[0] in _ARRAYS or text == "Operators":
         return rng.uniform(0.5, 2.0, shape).astype(np.float32)
+    has = f"has the annotation {text!r}, from which no value can be drawn."
     raise ArgumentError(
-        f"parameter `{name}` of {name_of(f)} has the annotation {text!r}, from which no "
-        "value can be drawn."
-        if text
-        else f"parameter `{name}` of {name_of(f)} has no annotation to draw a value from.",
+        f"parameter `{name}` of {name_of(f)} "
+        f"{has if text else 'has no annotation to draw a value from.'}",
         where=f"Defined at {defined_at(f)}.",
         mend="Give the arguments, annotate it as float, int or Array, or say "
         f"--shape {name}=3.",

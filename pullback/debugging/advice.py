@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 _DOUBLE_WHERE = (
-    "Give {0} a safe operand where its result is not used, before and not only after it "
-    "(double where: `safe = jnp.where(ok, x, 1.0)`, then `jnp.where(ok, {0}(safe), ...)`)"
-    "; or write a custom_jvp rule with the limit; or differentiate inside "
+    "Give {0} a safe operand where its result is not used, before and not only after "
+    "it (double where: `safe = jnp.where(ok, x, 1.0)`, then `jnp.where(ok, {0}(safe), "
+    "...)`); or write a custom_jvp rule with the limit; or differentiate inside "
     "`with pullback.strong_zeros():`."
 )
 _LIMIT = (
@@ -51,5 +51,5 @@ def advice(operation: str, zero: bool, phase: str, in_rule: bool) -> str:
         return (_DOUBLE_WHERE if zero else _LIMIT).format(operation)
     return _FORWARD.get(
         operation,
-        "Keep its operands inside its domain, with jnp.where on the operands before it.",
+        "Keep its operands inside its domain, with jnp.where before it.",
     )

@@ -6,6 +6,8 @@ fact, so that nothing is noted while all goes well.
 
 from __future__ import annotations
 
+import functools
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from pullback.core.primitive import Primitive
 from pullback.core.trace import Value, aval_of
 from pullback.custom.call import CustomCall
 from pullback.custom.pull import Pull
+from pullback.custom.rule import Rules
 from pullback.custom.site import Site
 from pullback.debugging.advice import advice
 from pullback.transforms.jvp import JVPTrace
@@ -288,7 +291,34 @@ def read_stack(primitive: Primitive, operands: Sequence[Value]) -> Context:
             rule = rule_text("custom_vjp bwd rule", pull.site.rules.bwd, pull.site)
             phase = "backward"
         frame = frame.f_back
+    if not rule and origin is not None and not isinstance(origin, StepOrigin):
+        found = rule_with(origin.code)
+        if found is not None:
+            phase, rule = "backward", found
     return Context(phase, derivative_of, rule, where)
+
+
+@functools.lru_cache(256)
+def rule_with(code: CodeType) -> str | None:
+    """Describe the custom rule whose code this is, None if it is no rule's.
+
+    A compiled program remembers lines only, so all rules there are get searched; this
+    happens once for each place, after a nan was met.
+    """
+    for rules in gc.get_objects():
+        if type(rules) is not Rules:
+            continue
+        slots = {
+            "custom_jvp rule": (rules.jvp, *(rules.jvps or ())),
+            "custom_vjp fwd rule": (rules.fwd,),
+            "custom_vjp bwd rule": (rules.bwd,),
+        }
+        for kind, some in slots.items():
+            for rule in some:
+                if rule is not None and getattr(rule, "__code__", None) is code:
+                    text = f"{kind} `{name_of(rule)}` of {name_of(rules.fun)}"
+                    return f"{text} (rule at {defined_at(rule)})"
+    return None
 
 
 def is_itself(

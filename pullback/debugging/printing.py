@@ -55,8 +55,8 @@ def print(fmt: str, *args: Any, ordered: bool = False, **kwargs: Any) -> None:
     """Print a formatted text once the values in it are known.
 
     Args:
-        fmt: a format string, as of `str.format`: `"x is {} and y {y:.3f}"`. (An f-string
-            would be filled in at once, with traced values.)
+        fmt: a format string, as of `str.format`: `"x is {} and y {y:.3f}"`. (An
+            f-string would be filled in at once, with traced values.)
         args: values for its numbered fields.
         ordered: as of `callback`.
         kwargs: values for its named fields.

@@ -122,7 +122,8 @@ def hide_from_notebooks() -> None:
     """Let IPython show folded tracebacks, unless somebody else has asked it already."""
     get_shell = getattr(builtins, "get_ipython", None)
     shell = get_shell() if get_shell is not None else None
-    if shell is None or getattr(shell, "custom_exceptions", ()):
+    taken: Any = getattr(shell, "custom_exceptions", None)
+    if shell is None or taken:
         return
 
     def show(

@@ -6,6 +6,7 @@ by longest paths, long edges through invisible points, orders by barycentres in 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
@@ -114,7 +115,7 @@ def route(a: Spot, b: Spot, layers: list[list[Spot]]) -> list[Spot]:
         layers[n].append(point)
         path.append(point)
     path.append(b)
-    for one, two in zip(path, path[1:]):
+    for one, two in itertools.pairwise(path):
         one.below.append(two)
         two.above.append(one)
     return path
@@ -153,7 +154,7 @@ def order_layers(layers: list[list[Spot]]) -> None:
 def crossings(layers: list[list[Spot]]) -> int:
     """Count edges that cross between neighbouring layers."""
     total = 0
-    for upper, lower in zip(layers, layers[1:]):
+    for upper, lower in itertools.pairwise(layers):
         place = {id(s): i for i, s in enumerate(lower)}
         ends = [
             place[id(t)]

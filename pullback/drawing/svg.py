@@ -210,16 +210,17 @@ def edge_path(edge: Edge, parts: dict[str, Layout]) -> str:
             half = (y + v) / 2
             d += f" C{x:.1f},{half:.1f} {u:.1f},{half:.1f} {u:.1f},{v:.1f}"
         x, y = u, v
+    types = escape(", ".join(edge.types))
     colour, name = (RESIDUAL, "residual") if edge.residual else (FLOW, "flow")
     dashes = ' stroke-dasharray="5 3" stroke-opacity="0.6"' if edge.residual else ""
     return (
         f'<path d="{d}" fill="none" stroke="{colour}"{dashes} '
-        f'marker-end="url(#{name})"><title>{escape(", ".join(edge.types))}</title></path>'
+        f'marker-end="url(#{name})"><title>{types}</title></path>'
     )
 
 
 def edge_labels(edge: Edge, parts: dict[str, Layout]) -> list[str]:
-    """Write the types of an edge's values beside it; inputs and results say their own."""
+    """Write the types of an edge's values; inputs and results say their own."""
     if edge.source.kind == "input" or edge.target.kind == "output":
         return []
     points = points_of(edge, parts)

@@ -172,8 +172,37 @@ def emit_callback(
         function: flat arrays to a sequence of arrays of the types `outs`.
         operands: what it is called with.
         outs: the types of the results.
-        effect: whether it is called even if no result is used.
+        effect: whether it is called even if no result is used; such calls keep their
+            order, each waiting for a number that the one before gives.
     """
+    if effect:
+        before = [x for lines, x in ctx.effects if lines is ctx.lines][-1:]
+        count = len(operands)
+        call = after_another(function, count)
+        results = emit_call(ctx, call, [*operands, *before], [*outs, _SIGNAL], True)
+        ctx.effects.append((ctx.lines, results[-1]))
+        return results[:-1]
+    return emit_call(ctx, function, operands, outs, False)
+
+
+_SIGNAL = Aval((), dtypes.int32)
+
+
+def after_another(
+    function: Callable[..., Sequence[Any]], count: int
+) -> Callable[..., Sequence[Any]]:
+    """Let a function take one more operand, the signal, and give one more result."""
+    return lambda *arrays: (*function(*arrays[:count]), np.int32(0))
+
+
+def emit_call(
+    ctx: Any,
+    function: Callable[..., Sequence[Any]],
+    operands: Sequence[Any],
+    outs: Sequence[Aval],
+    effect: bool,
+) -> list[Any]:
+    """Emit the call itself; arguments as `emit_callback`."""
     index = len(ctx.callbacks)
     ctx.callbacks.append(lambda *arrays: tuple(function(*arrays)))
     target = "gpu" if ctx.platform == "cuda" else "cpu"

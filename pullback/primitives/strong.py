@@ -134,8 +134,8 @@ def plain_tangent(
 def follow_switch() -> None:
     """Take the rules that `config.strong_zeros` asks for."""
     strong = config.strong_zeros
-    Elementwise.jvp = strong_jvp if strong else plain_tangent_rule  # type: ignore[method-assign]
-    IntegerPow.jvp = strong_power_jvp if strong else plain_power_rule  # type: ignore[method-assign]
+    Elementwise.jvp = strong_jvp if strong else plain_tangent_rule  # type: ignore[assignment, method-assign]
+    IntegerPow.jvp = strong_power_jvp if strong else plain_power_rule  # type: ignore[assignment, method-assign]
     mul.transposes, div.transposes = _strong_transposes if strong else _plain_transposes
 
 

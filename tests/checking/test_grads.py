@@ -83,7 +83,7 @@ def test_nothing_is_checked_where_nothing_varies():
 
 def test_arguments_must_be_a_tuple():
     with pytest.raises(ArgumentError, match="with a tuple"):
-        check_grads(jnp.sin, 1.0)
+        check_grads(jnp.sin, 1.0)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="no mode"):
         check_grads(jnp.sin, (1.0,), modes=("forward",))
 

@@ -1,5 +1,7 @@
 """Wrong rules of the kinds people write: each is caught, and its kind is named."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ X = np.array([0.3, -0.7, 1.2], np.float32)
 M = np.array([[0.5, 1.0], [-0.3, 0.8]], np.float32)
 
 # name -> (function, its arguments, words of the diagnosis)
-WRONG = {}
+WRONG: dict[str, Any] = {}
 
 
 def wrong(*args, words):

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from pullback.debug import backward_nan, inspect_cotangent
 
 @pytest.mark.parametrize("around", [lambda f: f, jit], ids=["eager", "jit"])
 def test_the_cotangent_is_seen_once_per_backward_pass(around):
-    seen = []
+    seen: list[Any] = []
     f = around(grad(lambda x: 3.0 * inspect_cotangent(x * x, seen.append)))
     assert float(f(2.0)) == 12.0
     assert [float(c) for c in seen] == [3.0]
@@ -17,7 +19,7 @@ def test_the_cotangent_is_seen_once_per_backward_pass(around):
 
 
 def test_the_forward_pass_does_not_call_it():
-    seen = []
+    seen: list[Any] = []
 
     def f(x):
         return 3.0 * inspect_cotangent(x, seen.append)
@@ -30,7 +32,7 @@ def test_the_forward_pass_does_not_call_it():
 
 
 def test_containers_come_as_containers_with_zeros_and_none():
-    seen = []
+    seen: list[Any] = []
 
     def f(p):
         return inspect_cotangent(p, seen.append)["a"] * 3.0
@@ -44,7 +46,7 @@ def test_containers_come_as_containers_with_zeros_and_none():
 
 
 def test_under_vmap_of_grad_each_example_is_seen():
-    seen = []
+    seen: list[Any] = []
     vmap(grad(lambda x: x * inspect_cotangent(x, seen.append)))(jnp.arange(3.0))
     assert [float(c) for c in seen] == [0.0, 1.0, 2.0]
 

@@ -41,6 +41,20 @@ def test_a_compiled_function_prints_at_each_call(capsys):
     assert capsys.readouterr().out == "1.0\n2.0\n"
 
 
+def test_a_compiled_function_prints_in_the_order_of_the_program(capsys):
+    @jit
+    def f(x):
+        for i in range(5):
+            debug.print(f"{i} {{}}", x.sum())
+            debug.print(f"{i}")
+            x = jnp.sin(x)
+        return x
+
+    f(jnp.arange(3.0))
+    numbers = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert numbers == [str(i) for i in range(5) for _ in range(2)]
+
+
 @AROUND
 def test_callbacks_get_arrays_and_other_values(around):
     seen = []

@@ -34,7 +34,9 @@ main()
 def run(body="return f(x)", call="grad(loss)(1.)", setting="", arguments=("-c",)):
     source = SCRIPT.format(body=body, call=call, setting=setting)
     done = subprocess.run(
-        [sys.executable, *arguments, textwrap.dedent(source)], capture_output=True, text=True
+        [sys.executable, *arguments, textwrap.dedent(source)],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 1
     return done.stderr
@@ -69,7 +71,8 @@ def test_an_error_of_the_user_inside_a_transformation_is_folded_too():
 def test_threads_fold_too():
     text = run(
         setting="import threading, sys",
-        call="t = threading.Thread(target=grad(loss), args=(1.,)); t.start(); t.join(); sys.exit(1)",
+        call="t = threading.Thread(target=grad(loss), args=(1.,)); "
+        "t.start(); t.join(); sys.exit(1)",
     )
     assert "frames inside pullback are folded" in text
 
@@ -77,7 +80,11 @@ def test_threads_fold_too():
 @pytest.mark.slow
 def test_pytest_leaves_the_librarys_frames_out(tmp_path):
     source = SCRIPT.format(body="return f(x)", call="grad(loss)(1.)", setting="")
-    source = textwrap.dedent(source).replace("\nmain()\n", "\n").replace("def main", "def test_it")
+    source = (
+        textwrap.dedent(source)
+        .replace("\nmain()\n", "\n")
+        .replace("def main", "def test_it")
+    )
     (tmp_path / "test_sample.py").write_text(source)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
@@ -115,7 +122,7 @@ def test_folding_counts_and_keeps_the_users_frames():
 
 
 def test_failures_of_the_library_itself_are_shown_in_full():
-    error = caught(lambda: grad(3))
+    error = caught(lambda: grad(3))  # type: ignore[arg-type]
     assert hides(error)
     inside = TypeError("made by hand")
     assert folded(inside.__traceback__) == (None, 0)

@@ -1,4 +1,7 @@
+import itertools
 import xml.etree.ElementTree as ET
+from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,7 +9,7 @@ import pytest
 import pullback.numpy as jnp
 from pullback import ShapeDtypeStruct, custom_jvp, custom_vjp, draw, jit
 from pullback.drawing.folding import diagram_of, fold
-from pullback.drawing.layout import crossings, inversions, layered, settle, Spot
+from pullback.drawing.layout import Spot, crossings, inversions, layered, settle
 from pullback.drawing.program import write_program
 from pullback.errors import ArgumentError
 from pullback.lax import scan
@@ -64,7 +67,7 @@ def boxes_of(picture):
     found = {}
     for g in root.iter("{http://www.w3.org/2000/svg}g"):
         rect = g.findall("{http://www.w3.org/2000/svg}rect")[-1]
-        found[id(g)] = [float(rect.get(k)) for k in ("x", "y", "width", "height")]
+        found[id(g)] = [float(rect.attrib[k]) for k in ("x", "y", "width", "height")]
     return root, list(found.values())
 
 
@@ -116,8 +119,8 @@ def test_without_the_derivative_there_is_one_pass():
 def test_pictures_stay_legible_at_any_size(count, widest):
     picture = draw(network)(weights(count), np.ones(4, np.float32))
     root, boxes = boxes_of(picture)
-    assert float(root.get("width")) <= widest
-    assert float(root.get("height")) <= 3600
+    assert float(root.attrib["width"]) <= widest
+    assert float(root.attrib["height"]) <= 3600
     assert len(boxes) <= 260
     for i, (x, y, w, h) in enumerate(boxes):
         for u, v, p, q in boxes[:i]:
@@ -180,7 +183,7 @@ def test_inversions_count_crossing_edges():
 
 
 def test_a_crossing_that_can_be_avoided_is():
-    sizes = {n: (40.0, 20.0) for n in "abcd"}
+    sizes: dict[Hashable, Any] = {n: (40.0, 20.0) for n in "abcd"}
     layout = layered(sizes, [("a", "d"), ("b", "c")])
     a, b, c, d = (layout.spots[n] for n in "abcd")
     assert (a.x < b.x) == (d.x < c.x)
@@ -192,4 +195,4 @@ def test_neighbours_keep_their_order_and_gaps():
     settle(layer_, [100.0, 0.0, 0.0])
     xs = [s.x for s in layer_]
     assert xs == sorted(xs)
-    assert all(b - a >= 40.0 for a, b in zip(xs, xs[1:]))
+    assert all(b - a >= 40.0 for a, b in itertools.pairwise(xs))

@@ -65,8 +65,12 @@ class JVPTrace(Trace):
             return self.parent.apply(primitive, tuple(primals))
         if forbidden is not None:
             return self.spread(self.parent.apply(primitive, tuple(primals)), forbidden)
+        # Where tangents are recorded, an operation that holds a program keeps what they
+        # do not reach out of the record.
+        recorded = getattr(self.parent, "zero_tracer", None) is not None
         with using(self.parent):
-            out, out_dot = primitive.jvp(primals, tangents)
+            rule = primitive.linearize if recorded else primitive.jvp
+            out, out_dot = rule(primals, tangents)
         if primitive.multiple:
             return [self.pair(y, t) for y, t in zip(out, out_dot)]
         return self.pair(out, out_dot)

@@ -13,6 +13,7 @@ from pullback.core.trace import Tracer, Value
 from pullback.core.zero import Zero, is_zero
 from pullback.primitives.table import convert
 
+
 class Mismatch(NamedTuple):
     """How a tangent differs from what is wanted.
 
@@ -92,7 +93,8 @@ def _difference(like: Any, wanted: Any, found: Any) -> str:
         parts += [f"unexpected key {k!r}" for k in extra]
         return ", ".join(parts)
     entries = "entry" if len(found) == 1 else "entries"
-    return f"{len(found)} {entries} where {len(wanted)} are expected"
+    expected = "is expected" if len(wanted) == 1 else "are expected"
+    return f"{len(found)} {entries} where {len(wanted)} {expected}"
 
 
 def aval_text(x: Any) -> str:

@@ -236,7 +236,7 @@ def fit_numbers(raw: list[Any]) -> list[Any]:
     """
     for x in reversed(raw):
         if type(x) not in SCALARS:
-            if x.dtype.kind != "V":
+            if x.dtype.isbuiltin == 1:
                 return raw
             number = x.dtype.type
             return [number(y) if type(y) in SCALARS else y for y in raw]

@@ -1,7 +1,7 @@
 """Writes `docs/reference.md`: every public name, by module, with its first line.
 
-Run it from the repository as `python docs/write_reference.py`; `tests/test_docs.py` says
-when a name is missing from the page, or gone from the library.
+Run it as `python docs/write_reference.py`; `tests/test_docs.py` says when a name is
+missing from the page, or gone from the library.
 """
 
 import functools
@@ -39,7 +39,7 @@ MODULES = {
     "pullback.scipy.linalg": "Linear algebra, as SciPy has it.",
     "pullback.scipy.sparse.linalg": "Iterative linear solvers, as SciPy has them.",
     "pullback.scipy.stats.norm": "The normal distribution.",
-    "pullback.errors": "Errors; each also derives from the built-in class one would expect.",
+    "pullback.errors": "Errors; each also derives from a built-in class.",
 }
 
 # What modules use themselves, and do not offer.
@@ -89,7 +89,7 @@ def tables() -> Iterator[str]:
     """Yield the lines of the page."""
     yield "# Reference"
     yield ""
-    yield "Every public name, with the first line of its description; `help(name)` shows the"
+    yield "Every public name, with the first line of its description; `help` shows the"
     yield "rest. Written by `docs/write_reference.py`."
     for name, what in MODULES.items():
         yield from ("", f"## `{name}`", "", what, "", "| name | |", "|---|---|")

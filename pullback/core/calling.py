@@ -128,7 +128,7 @@ def from_numpy(x: Any) -> Array:
 def normalize_positions(
     numbers: int | Sequence[int], count: int, what: str
 ) -> tuple[int, ...]:
-    """Make a sorted tuple of non-negative positions of an int or sequence of them.
+    """Make a tuple of non-negative positions of an int or sequence of them, in order.
 
     Raises:
         ArgumentError: a position out of range or no integer, naming `what`.
@@ -147,7 +147,9 @@ def normalize_positions(
                 "arguments.",
                 where=called_at(),
                 mend=f"Use positions from 0 to {count - 1}, and pass those arguments "
-                "by position.",
+                "by position."
+                if count
+                else "Pass those arguments by position.",
             )
     return tuple(int(n) % count for n in given)
 

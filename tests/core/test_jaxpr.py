@@ -181,7 +181,7 @@ def test_prune_must_look_into_compiled_calls():
     inner = jit(lambda x, y: (jnp.sin(x), jnp.cos(y)))
     smaller, kept = prune(program(inner, 1.0, 2.0), [True, False])
     (eqn,) = smaller.eqns
-    assert names(eqn.primitive.jaxpr) == ["sin"]
+    assert names(eqn.primitive.parameters()["jaxpr"]) == ["sin"]
     assert kept == [True, False]
 
 

@@ -11,7 +11,7 @@ from pullback.core.calling import check_callable
 from pullback.core.trace import Value
 from pullback.implicit.decorator import implicitly
 from pullback.implicit.linear_solve import tree_solver
-from pullback.implicit.solution import Info, Solution, default_tolerance, report
+from pullback.implicit.solution import Info, Solution, fixed_point_tolerance, report
 from pullback.implicit.vectors import Packing, VectorFunction
 
 
@@ -61,7 +61,7 @@ def fixed_point(
         f: a function of trees of arrays, `(x, *params) -> x`, that contracts.
         x0: where to start.
         tol: when to stop: how much x may change, relative to one plus its largest
-            element. By default the machine epsilon to the power 3/4.
+            element. By default 2e-12, and 2e-6 in float32.
         max_iter: the most applications of `f`.
         params: further arguments of `f`.
         linear_solve: how the linear systems of derivatives are solved; see
@@ -85,7 +85,7 @@ def fixed_point(
     """
     check_callable(f, "fixed_point")
     packing = Packing(x0, "fixed_point")
-    limit = default_tolerance(packing.dtype) if tol is None else tol
+    limit = fixed_point_tolerance(packing.dtype) if tol is None else tol
 
     def condition(x: Value, *values: Any) -> Value:
         return packing.pack(f(packing.unpack(x), *values)) - x

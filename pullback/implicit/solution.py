@@ -126,6 +126,12 @@ def default_tolerance(dtype: dtypes.Dtype) -> float:
     return math.pow(jnp.finfo(dtype).eps, 0.75)
 
 
+def fixed_point_tolerance(dtype: dtypes.Dtype) -> float:
+    """Give that of a search whose last change is its error: 2e-6, 2e-12 in float64."""
+    eps = float(jnp.finfo(dtype).eps)
+    return max(min(eps**0.75, 16 * eps), 2e-12)
+
+
 def report(who: str, x: Any, info: Info, mend: str) -> Solution:
     """Give a solution, with a warning where it is known not to have converged.
 

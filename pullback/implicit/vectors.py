@@ -68,6 +68,8 @@ class Packing:
                 mend="Let the function give what it takes: the same structure and "
                 "shapes.",
             )
+        if not values:
+            return jnp.zeros(0, self.dtype)
         flat = [jnp.reshape(x, (-1,)).astype(self.dtype) for x in values]
         return flat[0] if len(flat) == 1 else jnp.concatenate(flat)
 

@@ -164,7 +164,23 @@ def _attributes(x: Any) -> list[tuple[str, Any]]:
     module = type(x).__module__
     if module in ("builtins", "numpy") or module.startswith(("pullback.", "jaxlib.")):
         return []
-    return list(getattr(x, "__dict__", {}).items())
+    items = list(getattr(x, "__dict__", {}).items())
+    for name in _slots(type(x)):
+        if hasattr(x, name):
+            items.append((name, getattr(x, name)))
+    return items
+
+
+@functools.lru_cache(1024)
+def _slots(cls: type) -> tuple[str, ...]:
+    """Give the attributes that instances of a user's class keep in slots."""
+    return tuple(
+        name
+        for base in cls.__mro__
+        if "__slots__" in vars(base)
+        for name, value in vars(base).items()
+        if isinstance(value, types.MemberDescriptorType)
+    )
 
 
 def _contents(x: Any) -> tuple[Any, ...]:
@@ -282,9 +298,9 @@ class _Rebuild:
             f.__code__, f.__globals__, f.__name__, f.__defaults__, cells
         )
         self.made[key] = made  # before the cells: functions may capture themselves
-        functools.update_wrapper(made, f, updated=("__dict__",))
-        if "__wrapped__" not in f.__dict__:
-            del made.__wrapped__  # type: ignore[attr-defined]
+        functools.update_wrapper(made, f)
+        del made.__wrapped__  # type: ignore[attr-defined]
+        made.__dict__.update(f.__dict__)
         for new, old in zip(cells, f.__closure__ or ()):
             try:
                 new.cell_contents = self.visit(old.cell_contents)

@@ -12,6 +12,8 @@ import numpy as np
 from pullback import tree
 from pullback.checking.coordinates import Space, Subject
 from pullback.checking.jacobian import forward, numeric, reverse
+from pullback.core.calling import is_arraylike
+from pullback.core.closure import Closure
 from pullback.core.origin import called_at, name_of
 from pullback.custom.function import CustomFunction
 from pullback.errors import ArgumentError
@@ -42,6 +44,12 @@ def decorated(f: Any, args: Sequence[Any]) -> tuple[CustomFunction, tuple[Any, .
                 "any other function use check_grads.",
             )
     return f, values
+
+
+def closed(leaf: Any) -> Any:
+    """Make a callable a container of the values it captures."""
+    callable_leaf = callable(leaf) and not is_arraylike(leaf)
+    return Closure(leaf) if callable_leaf else leaf
 
 
 class Point:
@@ -125,7 +133,11 @@ class Case:
         self.kept_rules = self.function.rules
         self.name = name_of(self.function)
         full, self.keywords = self.function.call_signature.resolve(values, {})
-        self.full = full
+        # A callable argument has derivatives by the values that it captures.
+        self.full = tuple(
+            x if i in self.function.nondiff else tree.map(closed, x)
+            for i, x in enumerate(full)
+        )
         self.names = [self.function.parameter(i) for i in range(len(full))]
 
     def call(self, f: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pullback.checking.coordinates import Space, Subject, in_64_bits
-from pullback.checking.jacobian import forward, numeric, reverse
+from pullback.checking.jacobian import (
+    along,
+    applied,
+    forward,
+    numeric,
+    random_like,
+    reverse,
+)
 from pullback.core.calling import check_callable
 from pullback.core.origin import called_at, name_of
 from pullback.errors import ArgumentError, ForwardModeError
@@ -133,6 +140,10 @@ def check_order(
         compare(
             found, wanted, inputs, outputs, (rtol, atol), f"{title}, {MODES[mode]} mode"
         )
+        if inputs.sampled or outputs.sampled:
+            compare_along(
+                subject, mode, inputs, outputs, rtol, f"{title}, {MODES[mode]} mode"
+            )
         if order > 1:
             derived = derivative_of(subject, mode, values)
             ordinal = f"{title}, derivative of its {MODES[mode]} derivative"
@@ -140,24 +151,35 @@ def check_order(
     return done or not modes
 
 
+def compare_along(
+    subject: Subject,
+    mode: str,
+    inputs: Space,
+    outputs: Space,
+    rtol: float | None,
+    title: str,
+) -> None:
+    """Try all entries at once along one direction, where they were sampled before."""
+    dots, cts = random_like(inputs, 8), random_like(outputs, 9)
+    found = applied(subject, mode, dots, cts)
+    wanted, error = along(subject, dots, cts)
+    relative = TOLERANCE[0] if rtol is None else rtol
+    if abs(found - wanted) > relative * abs(wanted) + 2 * error + 1e-290:
+        raise AssertionError(
+            f"{title}: the derivative along a random direction of all arguments is "
+            f"{found:.7g}; finite differences give {wanted:.7g}."
+        )
+
+
 def derivative_of(subject: Subject, mode: str, values: Sequence[Any]) -> Subject:
     """Give the derivative along a fixed random direction, as a function to check."""
-    rng = np.random.default_rng(1)
-
-    def like(x: Any) -> Any:
-        noise = rng.normal(size=np.shape(x))
-        dtype = np.asarray(x).dtype
-        return (
-            noise + 1j * rng.normal(size=np.shape(x)) if dtype.kind == "c" else noise
-        ).astype(dtype)
-
     if mode == "fwd":
-        dots = tuple(map(like, subject.point))
+        dots = tuple(random_like(subject.space(), 1))
 
         def derived(*point: Any) -> Any:
             return jvp(subject, point, dots)[1]
     else:
-        cts = list(map(like, values))
+        cts = random_like(Space(values, subject.out_names), 1)
 
         def derived(*point: Any) -> Any:
             return vjp(subject, *point)[1](cts)

@@ -70,6 +70,55 @@ def numeric(
     return value, error, low, high
 
 
+def along(
+    subject: Subject, dots: Sequence[Any], cts: Sequence[Any]
+) -> tuple[float, float]:
+    """Estimate one number that depends on every entry of the matrix of derivatives.
+
+    Args:
+        subject: the function.
+        dots: a direction of its inputs.
+        cts: weights of its outputs.
+
+    Returns:
+        The derivative of the weighed sum of outputs, and how far off it may be.
+    """
+
+    def at(h: float) -> np.ndarray:
+        moved = [nudged(x, h * d) for x, d in zip(subject.point, dots)]
+        return np.array([inner(cts, subject(*moved))])
+
+    found = slope(at, at(0.0), STEPS, float(np.finfo(np.float64).eps))
+    return float(found.value[0]), float(found.error[0])
+
+
+def inner(xs: Sequence[Any], ys: Sequence[Any]) -> float:
+    """Give the real part of the sum of products of corresponding leaves."""
+    products = (np.sum(np.asarray(x) * np.asarray(y)) for x, y in zip(xs, ys))
+    return float(np.real(sum(products)))
+
+
+def random_like(space: Space, seed: int) -> list[np.ndarray]:
+    """Give leaves of random numbers of about 1."""
+    rng = np.random.default_rng(seed)
+    out = []
+    for shape, dtype in zip(space.shapes, space.dtypes):
+        x = rng.normal(size=shape)
+        if dtype.kind == "c":
+            x = x + 1j * rng.normal(size=shape)
+        out.append(np.asarray(x).astype(dtype))
+    return out
+
+
+def applied(
+    subject: Subject, mode: str, dots: Sequence[Any], cts: Sequence[Any]
+) -> float:
+    """Give what `along` estimates, by forward ("fwd", "jvp") or reverse mode."""
+    if mode in ("fwd", "jvp"):
+        return inner(cts, jvp(subject, tuple(subject.point), tuple(dots))[1])
+    return inner(vjp(subject, *subject.point)[1](list(cts)), dots)
+
+
 def column(
     subject: Subject,
     inputs: Space,

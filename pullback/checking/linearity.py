@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pullback.checking.coordinates import Space
+from pullback.checking.jacobian import random_like
 
 #: From a list of tangents (or cotangents) to the numbers that the rule makes of them.
 Map = Callable[[list[Any]], np.ndarray]
@@ -26,18 +27,6 @@ class Nonlinear(NamedTuple):
     found: float
     wanted: float
     diagnosis: str
-
-
-def random_like(space: Space, seed: int) -> list[np.ndarray]:
-    """Give leaves of random numbers of about 1."""
-    rng = np.random.default_rng(seed)
-    out = []
-    for shape, dtype in zip(space.shapes, space.dtypes):
-        x = rng.normal(size=shape)
-        if dtype.kind == "c":
-            x = x + 1j * rng.normal(size=shape)
-        out.append(np.asarray(x).astype(dtype))
-    return out
 
 
 def scaled(leaves: Sequence[np.ndarray], by: float) -> list[np.ndarray]:

@@ -13,7 +13,8 @@ from pullback.checking.case import Case, Matrices, Point, near
 from pullback.checking.coordinates import Space, in_64_bits
 from pullback.checking.diagnosis import Evidence, Sample, diagnose
 from pullback.checking.grads import excess_of, worst_of
-from pullback.checking.linearity import differ, find_nonlinear, random_like, worst
+from pullback.checking.jacobian import along, applied, inner, random_like
+from pullback.checking.linearity import differ, find_nonlinear, worst
 from pullback.checking.raw_rules import explain_error
 from pullback.checking.report import Line, RuleReport, number_text
 from pullback.core.origin import called_at, defined_at, name_of
@@ -168,6 +169,7 @@ class Checker:
             yield from self.linearity(mode)
             if mode not in self.broken:
                 yield from self.derivatives(mode)
+                yield from self.unseen(mode)
         if "jvp" in self.modes and "jvp" not in self.broken | set(self.nonlinear):
             yield from self.agreement()
         yield from self.compiled()
@@ -289,6 +291,29 @@ class Checker:
         excess = [self.excess(p, f, w) for p, f, w in zip(self.points, found, wanted)]
         for leaf in range(len(self.subject.point)):
             yield self.derivative_line(mode, leaf, found, wanted, excess)
+
+    def unseen(self, mode: str) -> Iterator[Line]:
+        """Where entries were sampled, try them all at once, along one direction."""
+        point = self.base
+        if (
+            not (point.inputs.sampled or point.outputs.sampled)
+            or mode in self.nonlinear
+        ):
+            return
+        rule, place = self.rule_of(mode)
+        dots, cts = random_like(point.inputs, 8), random_like(point.outputs, 9)
+        try:
+            found = applied(self.subject, mode, dots, cts)
+        except Exception as error:
+            yield self.failed("all entries together", mode, error)
+            return
+        wanted, error_bound = along(self.body, dots, cts)
+        if not abs(found - wanted) > 1e-4 * abs(wanted) + 2 * error_bound + 1e-290:
+            yield Line("all entries together", rule, place=place)
+            return
+        numbers = number_text(found), number_text(wanted)
+        text = "entries are wrong that are not listed; try it on smaller arrays."
+        yield Line("all entries together", rule, "", False, *numbers, text, place)
 
     def excess(self, point: Point, found: np.ndarray, wanted: Matrices) -> np.ndarray:
         """Say how far off each entry is, in tolerances.
@@ -452,12 +477,6 @@ class Checker:
                 yield mode, lambda *xs: jvp(self.subject, xs, tuple(dots))[1]
             else:
                 yield mode, lambda *xs: vjp(self.subject, *xs)[1](cts)
-
-
-def inner(xs: Sequence[Any], ys: Sequence[Any]) -> float:
-    """Give the real part of the sum of products of corresponding leaves."""
-    products = (np.sum(np.asarray(x) * np.asarray(y)) for x, y in zip(xs, ys))
-    return float(np.real(sum(products)))
 
 
 def compare_results(

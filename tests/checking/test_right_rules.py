@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import custom_jvp, custom_vjp, jit
+from pullback import custom_jvp, custom_vjp, jit, vjp
 from pullback.errors import ArgumentError
 from pullback.test_util import check_rules, rule_report
 
@@ -225,6 +225,23 @@ def branch_in_python():
 def test_a_right_rule_passes(name):
     make, args, options = RIGHT[name]
     check_rules(make(), *args, **options)
+
+
+def test_values_that_a_callable_argument_captures_are_checked():
+    @custom_vjp
+    def twice(f, x):
+        return 2 * f(x)
+
+    def bwd(res, g):
+        return vjp(lambda f, x: 2 * f(x), *res)[1](g)
+
+    twice.defvjp(lambda f, x: (2 * f(x), (f, x)), bwd)
+    c = jnp.array(3.0)
+    report = rule_report(twice, lambda x: c * x**2, 3.0)
+    assert report
+    assert sum(line.check == "derivative" for line in report.lines) == 2
+    twice.defvjp(lambda f, x: (2 * f(x), (f, x)), lambda r, g: (None, bwd(r, g)[1]))
+    assert "missing" in str(rule_report(twice, lambda x: c * x**2, 3.0))
 
 
 def test_methods_partials_and_compiled_functions_are_seen_through():

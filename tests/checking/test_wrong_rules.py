@@ -7,7 +7,7 @@ import pytest
 
 import pullback.numpy as jnp
 from pullback import custom_jvp, custom_vjp
-from pullback.test_util import check_rules, rule_report
+from pullback.test_util import check_grads, check_rules, rule_report
 
 X = np.array([0.3, -0.7, 1.2], np.float32)
 M = np.array([[0.5, 1.0], [-0.3, 0.8]], np.float32)
@@ -250,6 +250,17 @@ def test_a_failing_line_names_function_rule_argument_place_and_numbers():
     assert "product: derivative of bwd rule `product_bwd`" in text
     assert "test_wrong_rules.py:" in text
     assert "argument q: found -2, wanted 2: sign" in text
+
+
+def test_one_wrong_entry_of_a_large_array_is_caught():
+    f = custom_vjp(lambda x: jnp.sin(x))
+    f.defvjp(
+        lambda x: (jnp.sin(x), x), lambda x, g: ((g * jnp.cos(x)).at[1234].set(0),)
+    )
+    with pytest.raises(AssertionError, match="all entries together"):
+        check_rules(f, np.linspace(0, 1, 2000))
+    with pytest.raises(AssertionError, match="along a random direction"):
+        check_grads(f, (np.linspace(0, 1, 2000),))
 
 
 def test_two_rules_of_one_function_are_held_against_each_other():

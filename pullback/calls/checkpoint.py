@@ -32,8 +32,8 @@ from pullback.core.zero import Unknown, Zero, is_zero
 from pullback.primitives.structural import frozen, instantiate
 from pullback.transforms.batch import batch_flat, batch_jaxpr
 from pullback.transforms.jvp import jvp_flat, jvp_jaxpr
-from pullback.transforms.linearity import Split, split_jaxpr
 from pullback.transforms.linearize import linearize_flat, linearize_jaxpr
+from pullback.transforms.split import Split, split_jaxpr
 from pullback.transforms.stage import stage_flat
 from pullback.transforms.transpose import transpose_jaxpr
 

@@ -32,14 +32,14 @@ from pullback.config import config
 from pullback.core.array import Array
 from pullback.core.aval import Aval
 from pullback.core.calling import as_value, check_callable
-from pullback.core.jaxpr import Jaxpr, Var, evaluate
+from pullback.core.jaxpr import Jaxpr, Literal, Var, evaluate
 from pullback.core.jaxpr import prune as prune_jaxpr
 from pullback.core.origin import called_at, name_of
 from pullback.core.primitive import Dim, Primitive
 from pullback.core.trace import Value, aval_of
 from pullback.core.zero import Unknown, is_zero
-from pullback.errors import ArgumentError, ControlFlowError
-from pullback.primitives.structural import frozen, reshape
+from pullback.errors import ArgumentError, ControlFlowError, LinearityError
+from pullback.primitives.structural import Full, frozen, is_known_zero, reshape
 from pullback.primitives.table import clamp, convert, eq, ne, select
 from pullback.transforms.batch import batch_jaxpr
 from pullback.transforms.jvp import jvp_flat, jvp_jaxpr
@@ -48,6 +48,7 @@ from pullback.transforms.linearize import (
     linearize_flat,
     linearize_jaxpr,
 )
+from pullback.transforms.split import split_jaxpr
 from pullback.transforms.transpose import transpose_jaxpr
 
 
@@ -62,6 +63,7 @@ class Cond(Primitive):
 
     multiple = True
     calls = True
+    separates = True
 
     @property
     def effects(self) -> bool:
@@ -136,6 +138,26 @@ class Cond(Primitive):
         values = [operands[0], *known, *chosen(cotangents, given)]
         found = apply_pruned(Cond(branches), values, chosen(asked, nonzero))
         return [None, *spread(spread(found, nonzero), unknown)]
+
+    def separate(
+        self, operands: Sequence[Value], unknown: tuple[bool, ...]
+    ) -> list[Value] | None:
+        if unknown[0]:
+            return None
+        branch = self.known_branch(operands[0])
+        if branch is not None:
+            return evaluate(branch, operands[1:])
+        parts = separate_branches(self.branches, unknown[1:])
+        if parts is None:
+            return None
+        known = [x for x, u in zip(operands[1:], unknown[1:]) if not u]
+        results = Cond(parts.primal)(operands[0], *known)
+        pool = [*known, *results]
+        residuals = [pool[i] for i in parts.sources]
+        given = chosen(operands[1:], unknown[1:])
+        dots = Cond(parts.linear)(operands[0], *residuals, *given)
+        linear = spread(dots, parts.out_nonzero)
+        return [t if n else y for t, n, y in zip(linear, parts.out_nonzero, results)]
 
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         in_dims = tuple(dims[1:])
@@ -224,25 +246,85 @@ def linearize_branches(
     cache = branches[0].cache
     key = ("linearize branches", branches, tuple(nonzero))
     if key not in cache:
-        parts = [linearize_jaxpr(b, nonzero) for b in branches]
-        out_nonzero = any_of([p.out_nonzero for p in parts])
-        slots: list[Aval] = []
-        places = [place_residuals(p, len(branches[0].inputs), slots) for p in parts]
-        sources = sorted({s for ps in places for s in ps})
-        avals = [*branches[0].in_avals, *branches[0].out_avals, *slots]
-        types = {s: avals[s] for s in sources}
-        cache[key] = LinearBranches(
-            tuple([primal_branch(p, ps, slots) for p, ps in zip(parts, places)]),
-            tuple(
-                [
-                    linear_branch(p, ps, types, out_nonzero)
-                    for p, ps in zip(parts, places)
-                ]
-            ),
-            out_nonzero,
-            sources,
-        )
+        cache[key] = join_branches([linearize_jaxpr(b, nonzero) for b in branches])
     return cache[key]  # type: ignore[no-any-return]
+
+
+def separate_branches(
+    branches: tuple[Jaxpr, ...], unknown: Sequence[bool]
+) -> LinearBranches | None:
+    """Split every branch by what tangents reach; None where they reach all of it.
+
+    Raises:
+        LinearityError: a branch is not linear in them.
+    """
+    cache = branches[0].cache
+    key = ("separate branches", branches, tuple(unknown))
+    if key not in cache:
+        parts = [split_branch(b, unknown) for b in branches]
+        reached = any_of([p.out_nonzero for p in parts])
+        for branch, p in zip(branches, parts):
+            check_zeros(branch, p.out_nonzero, reached)
+        computed = any(s is None for p in parts for s in p.residual_inputs)
+        nothing = all(reached) and not computed
+        cache[key] = None if nothing else join_branches(parts)
+    return cache[key]  # type: ignore[no-any-return]
+
+
+def split_branch(branch: Jaxpr, unknown: Sequence[bool]) -> Linearized:
+    """Split a branch by what tangents reach, with zeros for what they do."""
+    parts = split_jaxpr(branch, unknown)
+    eqns = list(parts.known.eqns)
+    plain = iter(parts.known.outputs)
+    outs = [
+        append_zero(eqns, v.aval) if n else next(plain)
+        for v, n in zip(branch.outputs, parts.out_linear)
+    ]
+    pool = [*parts.known.inputs, *parts.known.outputs]
+    residuals = [pool[i] for i in parts.sources]
+    known = Jaxpr(parts.known.inputs, [*outs, *residuals], eqns, branch.name)
+    count = len(known.inputs)
+    sources = [i if i < count else None for i in parts.sources]
+    return Linearized(known, parts.linear, parts.out_linear, sources)
+
+
+def check_zeros(branch: Jaxpr, linear: Sequence[bool], reached: Sequence[bool]) -> None:
+    """Raise if a branch gives a constant where another gives a tangent."""
+    zeros = {
+        v
+        for eqn in branch.eqns
+        if isinstance(eqn.primitive, Full) and not eqn.primitive.value
+        for v in eqn.outputs
+    }
+    for atom, n, r in zip(branch.outputs, linear, reached):
+        zero = is_known_zero(atom.value) if isinstance(atom, Literal) else atom in zeros
+        if r and not n and not zero:
+            raise LinearityError(
+                f"a branch gives {atom.aval} that does not depend on a tangent where "
+                "another branch gives a tangent, so the result is not linear.",
+                where=called_at(),
+                mend="Give zeros there, or multiply by the tangent.",
+            )
+
+
+def join_branches(parts: Sequence[Linearized]) -> LinearBranches:
+    """Give branches that were split one type of operands and results."""
+    inputs = parts[0].primal.in_avals
+    out_nonzero = any_of([p.out_nonzero for p in parts])
+    slots: list[Aval] = []
+    places = [place_residuals(p, len(inputs), slots) for p in parts]
+    sources = sorted({s for ps in places for s in ps})
+    outs = parts[0].primal.out_avals[: len(out_nonzero)]
+    avals = [*inputs, *outs, *slots]
+    types = {s: avals[s] for s in sources}
+    return LinearBranches(
+        tuple([primal_branch(p, ps, slots) for p, ps in zip(parts, places)]),
+        tuple(
+            [linear_branch(p, ps, types, out_nonzero) for p, ps in zip(parts, places)]
+        ),
+        out_nonzero,
+        sources,
+    )
 
 
 def place_residuals(

@@ -15,12 +15,12 @@ from pullback.core.zero import Unknown, Zero, is_zero
 from pullback.primitives.structural import frozen
 from pullback.transforms.batch import batch_jaxpr
 from pullback.transforms.jvp import jvp_jaxpr
-from pullback.transforms.linearity import Split, split_jaxpr
 from pullback.transforms.linearize import (
     Linearized,
     LinearTrace,
     linearize_jaxpr,
 )
+from pullback.transforms.split import Split, split_jaxpr
 from pullback.transforms.transpose import (
     collect_log,
     logs_wanted,

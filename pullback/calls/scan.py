@@ -31,9 +31,10 @@ from pullback.calls.scan_parts import (
 )
 from pullback.core.aval import Aval
 from pullback.core.jaxpr import Jaxpr, evaluate
+from pullback.core.origin import called_at
 from pullback.core.primitive import Dim, Primitive
 from pullback.core.trace import Value
-from pullback.core.zero import Unknown, is_zero
+from pullback.core.zero import Unknown, Zero, is_zero
 from pullback.errors import LinearityError
 from pullback.primitives.reduction import reduce_max
 from pullback.primitives.structural import (
@@ -47,6 +48,7 @@ from pullback.primitives.table import compare
 from pullback.transforms.batch import batch_jaxpr, to_front
 from pullback.transforms.jvp import jvp_jaxpr
 from pullback.transforms.linearize import linearize_jaxpr
+from pullback.transforms.split import split_jaxpr
 
 _INT = Aval((), dtypes.int32)
 
@@ -79,6 +81,7 @@ class Scan(Primitive):
 
     multiple = True
     calls = True
+    separates = True
 
     @property
     def effects(self) -> bool:
@@ -180,12 +183,9 @@ class Scan(Primitive):
         separated = separate(self, flags)
         if separated is not None:
             return self.transpose_separated(separated, cotangents, operands)
-        if any(not u and not is_known_zero(x) for x, u in zip(parts[1], flags[1])):
-            raise LinearityError(
-                "a scan over tangents starts with a carry that is not zero, so it is "
-                "affine, not linear.",
-                mend="Start with zeros, or with a tangent.",
-            )
+        for x, u in zip(parts[1], flags[1]):
+            if not u:
+                self.start(x)
         carry_cts, y_cts = cut(cotangents, self.num_carry)
         backward = transposed_body(
             self,
@@ -222,6 +222,49 @@ class Scan(Primitive):
             *[None] * len(count),
             *[ct for got, marks in answers for ct in spread(got, marks)],
         ]
+
+    def separate(
+        self, operands: Sequence[Value], unknown: tuple[bool, ...]
+    ) -> list[Value] | None:
+        key = ("linear in", self.num_consts, self.num_carry, unknown)
+        if key in self.jaxpr.cache:
+            return None
+        _, *flags = self.split(unknown)
+        parts = separate(self, flags)
+        if parts is None:
+            # Tangents reach all of the carry: the body is linear, or raises here.
+            marks = [*flags[0], *[True] * self.num_carry, *flags[2]]
+            split_jaxpr(self.jaxpr, marks)
+            self.jaxpr.cache[key] = True
+            return None
+        outs, consts, xs = run_primal(self, parts, operands)
+        count, const_dots, carry, x_dots = self.split(operands)
+        linear = [
+            chosen(const_dots, flags[0]),
+            [
+                x if u else self.start(x)
+                for x, u in zip(
+                    chosen(carry, parts.flags[1]), chosen(flags[1], parts.flags[1])
+                )
+            ],
+            chosen(x_dots, flags[2]),
+        ]
+        found = iter(
+            parts.linear(*count, *consts, *linear[0], *linear[1], *xs, *linear[2])
+        )
+        plain = iter(outs)
+        return [next(found) if n else next(plain) for n in parts.out_nonzero]
+
+    def start(self, x: Value) -> Value:
+        """Give the zero with which a carry of tangents starts, or raise."""
+        if is_known_zero(x):
+            return instantiate(Zero(like=x))
+        raise LinearityError(
+            "a scan over tangents starts with a carry that is not zero, so it is "
+            "affine, not linear.",
+            where=called_at(),
+            mend="Start with zeros, or with a tangent.",
+        )
 
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         count, consts, carry, xs = self.split(operands)

@@ -25,8 +25,8 @@ from pullback.primitives.structural import accumulate, reshape
 from pullback.primitives.table import add, le, lt, select, sub, zeros_like
 from pullback.transforms.batch import batch_jaxpr
 from pullback.transforms.jvp import jvp_jaxpr
-from pullback.transforms.linearity import split_jaxpr
 from pullback.transforms.linearize import Linearized, linearize_jaxpr
+from pullback.transforms.split import split_jaxpr
 from pullback.transforms.stage import stage_flat
 from pullback.transforms.transpose import transpose_jaxpr
 
@@ -139,11 +139,11 @@ def linear_body(scan: Any, flags: Flags) -> Parts:
 def separate(scan: Any, flags: Flags) -> Parts | None:
     """Split a scan into what depends on unknown operands and what does not.
 
-    None if all of the carry does.
+    None if all of it does.
     """
     marks = [list(part) for part in flags]
-    marks[1], _ = settled(scan, flags, lambda m: reached(scan.jaxpr, m))
-    if all(marks[1]):
+    marks[1], ys_reached = settled(scan, flags, lambda m: reached(scan.jaxpr, m))
+    if all(marks[1]) and all(ys_reached):
         return None
 
     def make() -> Parts:

@@ -43,8 +43,11 @@ class Primitive:
         calls: it holds a function or jaxpr: `eager` takes and gives arrays of ours, not
             NumPy's, and applies other operations.
         effects: it must not be dropped when its results are unused.
+        weak_parameter: a parameter may make results of strong operands weak.
         splits: it holds one program, and has `split(unknown)` and `with_jaxpr(jaxpr)`, so
             that the part of the program that tangents do not reach runs by itself.
+        separates: it holds programs, and has `separate(operands, unknown)` to the same
+            end, where that takes more than one program.
         linear: groups of operand positions in which it is jointly linear; `...` after
             the last position means "and all later ones". () where it is not linear.
     """
@@ -54,7 +57,9 @@ class Primitive:
     multiple: ClassVar[bool] = False
     calls: ClassVar[bool] = False
     effects: ClassVar[bool] = False
+    weak_parameter: ClassVar[bool] = False
     splits: ClassVar[bool] = False
+    separates: ClassVar[bool] = False
     linear: ClassVar[tuple[tuple[Any, ...], ...]] = ()
 
     def __call__(self, *operands: Value) -> Any:
@@ -103,6 +108,15 @@ class Primitive:
 
     def with_jaxpr(self, jaxpr: Any) -> Primitive:
         """Give the operation with another program, where `splits`."""
+        raise NotImplementedError
+
+    def separate(
+        self, operands: Sequence[Value], unknown: tuple[bool, ...]
+    ) -> list[Value] | None:
+        """Run the part that tangents do not reach and record the rest, or give None.
+
+        Where tangents reach all of it, there is nothing to separate: that is None.
+        """
         raise NotImplementedError
 
     def abstract(self, *avals: Aval) -> Any:

@@ -39,9 +39,14 @@ with np.errstate(all="ignore"):
 
 
 class Trace:
-    """What is done with each operation that is applied while this trace is current."""
+    """What is done with each operation that is applied while this trace is current.
+
+    `records` says that operations on tangents are written down, to be transposed.
+    """
 
     __slots__ = ()
+
+    records = False
 
     def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
         """Apply an operation; a list of values if it has several results."""
@@ -201,7 +206,9 @@ class EvalTrace(Trace):
                 raw.append(unexpected_operand(primitive, x))
                 weak = False
         if numbers:
-            raw = fit_numbers(raw)
+            other = raw[0] if type(raw[-1]) in SCALARS else raw[-1]
+            if type(other) in SCALARS or other.dtype.isbuiltin != 1:
+                raw = fit_numbers(raw)
         token = _errors.set(_IGNORE)
         try:
             out = primitive.eager(*raw)
@@ -210,10 +217,18 @@ class EvalTrace(Trace):
             raise
         finally:
             _errors.reset(token)
-        weak = primitive.weak_result(weak)
+        if weak or primitive.weak_parameter:
+            weak = primitive.weak_result(weak)
         if primitive.multiple:
             return [x if type(x) is Array else from_host(x, weak) for x in out]
-        return from_host(out, weak)
+        made: Array = _new(Array)  # as `from_host`, without the call
+        made.host = out
+        made.ch = (out,)
+        made.weak = weak or None
+        return made
+
+
+_new = object.__new__
 
 
 def explain(

@@ -67,9 +67,8 @@ class JVPTrace(Trace):
             return self.spread(self.parent.apply(primitive, tuple(primals)), forbidden)
         # Where tangents are recorded, an operation that holds a program keeps what they
         # do not reach out of the record.
-        recorded = getattr(self.parent, "zero_tracer", None) is not None
         with using(self.parent):
-            rule = primitive.linearize if recorded else primitive.jvp
+            rule = primitive.linearize if self.parent.records else primitive.jvp
             out, out_dot = rule(primals, tangents)
         if primitive.multiple:
             return [self.pair(y, t) for y, t in zip(out, out_dot)]

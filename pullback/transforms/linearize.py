@@ -79,6 +79,8 @@ class LinearTrace(Trace):
 
     __slots__ = ("parent", "steps")
 
+    records = True
+
     def __init__(self, parent: Trace) -> None:
         self.parent = parent
         self.steps = make_steps[0]()
@@ -102,11 +104,19 @@ class LinearTrace(Trace):
 
     def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
         """Record an operation on tangents, or pass it to the parent."""
-        unknown = tuple([type(x) is LinearTracer and x.trace is self for x in operands])
-        if True not in unknown:
+        for x in operands:
+            if type(x) is LinearTracer and x.trace is self:
+                break
+        else:
             return self.parent.apply(primitive, operands)
+        unknown = tuple([type(x) is LinearTracer and x.trace is self for x in operands])
         if primitive.splits:
             return record_split(self, primitive, operands, unknown)
+        if primitive.separates:
+            with using(self):
+                found = primitive.separate(operands, unknown)
+            if found is not None:
+                return found
         group = linear_group(primitive, unknown)
         if group is None:
             raise not_linear(primitive)
@@ -467,7 +477,7 @@ def linear_jaxpr(program: LinearProgram, name: str) -> tuple[Jaxpr, list[Value]]
             env[y] = Var(y.aval)
         made = tuple(env[y] for y in outs)
         eqns.append(Eqn(primitive, atoms, made, origins.get(id(step))))
-    atoms_out = [env[x] for x in outputs]
+    atoms_out = [read(x, x.aval) for x in outputs]
     known = [var for _, var in residuals.values()]
     values = [value for value, _ in residuals.values()]
     inputs = [env[x] for x in program.inputs]

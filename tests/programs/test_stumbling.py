@@ -95,7 +95,7 @@ def test_integer_primal_has_a_float0_tangent_that_jvp_takes():
 def test_tuple_of_integers_as_argument_takes_none_per_entry_or_for_all():
     for zero in (None, (None, None)):
         f = custom_vjp(lambda x, dims: x * dims[0])
-        f.defvjp(lambda x, d: (f(x, d), d), lambda d, g, z=zero: (g * d[0], z))
+        f.defvjp(lambda x, d, f=f: (f(x, d), d), lambda d, g, z=zero: (g * d[0], z))
         assert grad(f)(1.0, (6, 7)) == 6.0
 
 

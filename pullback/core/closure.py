@@ -161,11 +161,12 @@ def _attributes(x: Any) -> list[tuple[str, Any]]:
     closure_fields = getattr(type(x), "__closure_fields__", None)
     if closure_fields is not None:
         return [(n, getattr(x, n, None)) for n in closure_fields]
-    module = type(x).__module__
+    kind: Any = type(x)
+    module = kind.__module__
     if module in ("builtins", "numpy") or module.startswith(("pullback.", "jaxlib.")):
         return []
     items = list(getattr(x, "__dict__", {}).items())
-    for name in _slots(type(x)):
+    for name in _slots(kind):
         if hasattr(x, name):
             items.append((name, getattr(x, name)))
     return items

@@ -354,7 +354,7 @@ def test_finder_must_not_trust_a_cell_that_became_empty():
     finder, x = TracerFinder(), 1.0
 
     def f():
-        return x
+        return x  # noqa: F821
 
     assert finder.find((f,)) == []
     del x

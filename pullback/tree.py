@@ -35,7 +35,7 @@ transpose = optree.tree_transpose
 is_leaf: Callable[[Any], bool] = functools.partial(
     optree.tree_is_leaf, namespace=_NAMESPACE
 )
-#: A container -> its `children`, their `entries`, and `unflatten(children)`.
+#: A container -> its `children`, their `entries`, `metadata`, and `unflatten_func`.
 one_level: Callable[[Any], Any] = functools.partial(
     optree.tree_flatten_one_level, namespace=_NAMESPACE
 )

@@ -11,7 +11,7 @@ from pullback.core.aval import Aval
 from pullback.core.jaxpr import Jaxpr, evaluate
 from pullback.core.origin import called_at
 from pullback.core.primitive import Dim, Primitive
-from pullback.core.trace import Value, aval_of
+from pullback.core.trace import Value, aval_of, current, current_trace
 from pullback.core.zero import Forbidden, Unknown, Zero, is_zero
 from pullback.custom.agreement import missing_rule
 from pullback.custom.batching import BatchedPull, BatchedSite
@@ -157,10 +157,15 @@ class CustomCall(Primitive):
             operands = primals[self.count_consts :]
             return site.jvp(operands, self.split(tangents)[1])
         dots = self.split(tangents)[1]
-        perturbed = [not is_zero(t) for t in dots]
-        forward = site.fwd(primals[self.count_consts :], perturbed)
+        perturbed = [not isinstance(t, Zero) for t in dots]
+        # No tangent goes into `fwd`: it runs where its operations would be sent anyway.
+        token = current.set(current_trace().parent)  # type: ignore[attr-defined]
+        try:
+            forward = site.fwd(primals[self.count_consts :], perturbed)
+        finally:
+            current.reset(token)
         pull = PullbackCall(forward.pull, len(forward.residuals))
-        given = [t for t in dots if not is_zero(t)]
+        given = [t for t in dots if not isinstance(t, Zero)]
         found = iter(pull(*forward.residuals, *given))
         dots_out = [
             next(found) if dtypes.is_inexact(y.dtype) else Zero(like=y)
@@ -281,6 +286,9 @@ class PullbackCall(Primitive):
 
     def abstract(self, *avals: Aval) -> list[Aval]:
         return [a.strong() for a in self.pull.out_avals if dtypes.is_inexact(a.dtype)]
+
+    def linear_result(self, operands: Sequence[Value]) -> list[Aval]:
+        return self.abstract()
 
     def forward(self, *operands: Value) -> list[Value]:
         """Apply the linear function to tangents."""

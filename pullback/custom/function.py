@@ -15,7 +15,7 @@ from pullback.core.array import SCALARS, Array
 from pullback.core.calling import Signature, as_value, check_callable
 from pullback.core.closure import Captured, TracerFinder
 from pullback.core.origin import called_at, name_of
-from pullback.core.trace import EVAL, Tracer, Value, current_trace
+from pullback.core.trace import EVAL, Tracer, Value, current, current_trace
 from pullback.custom.call import CustomCall
 from pullback.custom.nondiff import (
     PlainCall,
@@ -108,7 +108,13 @@ class CustomFunction:
         """Call the function; outside of transformations, just that."""
         trace = current_trace()
         if not kwargs and self._is_plain_call(trace, args):
-            return self.rules.fun(*args)
+            if trace is EVAL:
+                return self.rules.fun(*args)
+            token = current.set(EVAL)
+            try:
+                return self.rules.fun(*args)
+            finally:
+                current.reset(token)
         plain = self.plain
         if (
             plain is not None

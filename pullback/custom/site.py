@@ -22,7 +22,7 @@ from pullback.custom.agreement import (
     pair_of,
     tangents_out,
 )
-from pullback.custom.nondiff import Arguments
+from pullback.custom.nondiff import Arguments, PlainArguments
 from pullback.custom.pull import Forward, Pull, rule_tangent, take_apart
 from pullback.custom.rule import Hole, Rules, name_rule, replace_all
 from pullback.errors import LinearityError
@@ -121,8 +121,11 @@ class Site:
         self.rules = rules
         self.arguments = arguments
         self.in_tree = in_tree
-        self.captured: list[Any] = [c.value for c in captured] if captured else []
-        self.captured_names = [(c.name, c.where) for c in captured]
+        self.captured: list[Any] = []
+        self.captured_names: list[tuple[str, str]] = []
+        if captured:
+            self.captured = [c.value for c in captured]
+            self.captured_names = [(c.name, c.where) for c in captured]
         self.out_tree: tree.TreeDef | None = None
         self.origin = user_origin()
         self.key: Any = None
@@ -209,12 +212,15 @@ class Site:
     def type_key(self, leaves: Sequence[Value]) -> Any:
         """Give what the function's output type depends on."""
         if self.key is None:
+            types = tuple([(x.shape, x.dtype) for x in leaves])
+            if type(self.arguments) is PlainArguments:
+                self.key = self.in_tree, (), types
+                return self.key
             static = (*self.arguments.nondiff.values(), *self.arguments.opaque.values())
             plain = (bool, int, float, str, type(None))
             self.shared = all([type(x) in plain for x in static])
             if not self.shared:
                 static = tuple([x if type(x) in plain else Same(x) for x in static])
-            types = tuple([(x.shape, x.dtype) for x in leaves])
             self.key = self.in_tree, tuple([(type(x), x) for x in static]), types
         return self.key
 

@@ -73,7 +73,8 @@ class Solution:
         return np.array(self.__jax_array__(), dtype)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        # A copy being made has no x yet.
+        if name.startswith("__") or name in Solution.__slots__:
             raise AttributeError(name)
         return getattr(self.x, name)
 

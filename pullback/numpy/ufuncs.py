@@ -10,7 +10,7 @@ from typing import Any
 from pullback import dtypes
 from pullback.core.array import Array, Operators
 from pullback.core.primitive import Primitive
-from pullback.core.trace import Value, current_trace
+from pullback.core.trace import Tracer, Value, current_trace
 from pullback.numpy.arguments import array_argument, describe, static_int, wrong_dtype
 from pullback.numpy.promotion import (
     FLOATING,
@@ -49,6 +49,8 @@ def inexact_unary(name: str, op: Primitive, what: str) -> Unary:
             host = x.host
             if host is not None and host.dtype.num in INEXACT:
                 return current_trace().apply(op, (x,))
+        elif isinstance(x, Tracer) and x.aval.dtype.num in INEXACT:
+            return current_trace().apply(op, (x,))
         return op(as_inexact(x, name))
 
     return named(function, name, f"Give {what}; integers become floats.")

@@ -14,7 +14,7 @@ from pullback.core.array import SCALARS
 from pullback.core.aval import Aval, Shape
 from pullback.core.origin import called_at
 from pullback.core.primitive import Dim, Primitive
-from pullback.core.trace import Value, aval_of
+from pullback.core.trace import Value, aval_of, current_trace
 from pullback.core.zero import Unknown, Zero
 from pullback.errors import DtypeError, ShapeError
 from pullback.primitives.structural import (
@@ -168,7 +168,17 @@ class Elementwise(Primitive):
         return self.hlo(ctx, out, *fitted)
 
     def jvp(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
-        ans = self(*primals)
+        return self.derive(self(*primals), primals, tangents)
+
+    def linearize(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
+        # The trace that records tangents would send the primal part to its parent.
+        parent = current_trace().parent  # type: ignore[attr-defined]
+        return self.derive(parent.apply(self, tuple(primals)), primals, tangents)
+
+    def derive(
+        self, ans: Value, primals: Sequence[Value], tangents: Sequence[Any]
+    ) -> tuple[Value, Any]:
+        """Give the result and its tangent, the sum of the partial derivatives' terms."""
         total: Any = None
         for tangent, partial in zip(tangents, self.partials):
             if partial is None or isinstance(tangent, Zero):

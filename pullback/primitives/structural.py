@@ -118,6 +118,8 @@ class Full(Primitive):
     dtype: Dtype
     weak: bool = False
 
+    weak_parameter = True
+
     def weak_result(self, all_weak: bool) -> bool:
         return self.weak
 
@@ -161,6 +163,8 @@ class Constant(Primitive):
     def name(self) -> str:
         """The name in jaxprs."""
         return "constant"
+
+    weak_parameter = True
 
     def weak_result(self, all_weak: bool) -> bool:
         return self.held.value.weak_type

@@ -537,6 +537,8 @@ class ConvertElementType(Primitive):
 
     linear = ((0,),)
 
+    weak_parameter = True
+
     def weak_result(self, all_weak: bool) -> bool:
         return self.weak
 

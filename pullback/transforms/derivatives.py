@@ -178,7 +178,7 @@ def check_inputs(
     """Raise unless every differentiated leaf has a derivative."""
     for i, x in enumerate(values):
         dtype = x.dtype
-        if dtypes.is_float(dtype) and not holomorphic:
+        if not holomorphic and dtypes.is_float(dtype):
             continue
         if dtypes.is_complex(dtype) and holomorphic:
             continue

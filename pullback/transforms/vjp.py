@@ -37,20 +37,14 @@ def flatten_arguments(
     """
     args = tuple(args)
     leaves, in_tree = tree.flatten(args)
-    if any(callable(x) and not is_arraylike(x) for x in leaves):
-        closed: Any = tree.map(close_callable, args)  # type: ignore[arg-type]
-        args = closed
-        leaves, in_tree = tree.flatten(args)
-    values = [
-        x if type(x) is Array or isinstance(x, Tracer) else argument_value(x, f, who)
-        for x in leaves
-    ]
-    return values, in_tree, tuple(args)
-
-
-def argument_value(x: Any, f: Callable[..., Any], who: str) -> Value:
-    """Make a value of an argument's leaf."""
-    return as_value(x, f"{who} of {name_of(f)}")
+    for i, x in enumerate(leaves):
+        if type(x) is Array or isinstance(x, Tracer):
+            continue
+        if callable(x) and not is_arraylike(x):
+            closed: Any = tree.map(close_callable, args)  # type: ignore[arg-type]
+            return flatten_arguments(closed, f, who)
+        leaves[i] = as_value(x, f"{who} of {name_of(f)}")
+    return leaves, in_tree, args
 
 
 def close_callable(x: Any) -> Any:
@@ -233,8 +227,11 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     outs, program = start(flat, values)
     outs, aux = flat.split(outs)
     program.steps[:] = needed_steps(program.steps, program.outputs)
+    count = len(outs)
     avals = [aval_of(x) for x in values]
-    paths = Paths(args)
+    # Not the arguments themselves: the function is to keep its residuals alive only.
+    like = in_tree.unflatten(avals)
+    paths = Paths(like)
 
     def complain(found: Mismatch) -> NoReturn:
         raise TreeError(
@@ -245,14 +242,14 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
 
     def f_jvp(*tangents: Any) -> Any:
         """Give the tangent of the output for tangents of the arguments."""
-        given = flatten_like(args, tangents, complain)
+        given = flatten_like(like, tangents, complain)
         dots = [
             fit_tangent(t, a, complain, paths.named(i))
             for i, (t, a) in enumerate(zip(given, avals))
         ]
         if isinstance(program, Spread):
             dots = [t for t, n in zip(dots, program.nonzero) if n]
-        out_dots = program(*dots)[: len(outs)]
+        out_dots = program(*dots)[:count]
         return flat.out_tree.unflatten([instantiate(t) for t in out_dots])
 
     out = flat.out_tree.unflatten(outs)

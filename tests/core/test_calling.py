@@ -208,6 +208,13 @@ def test_signature_must_fill_in_defaults(function, args, kwargs, wanted):
     assert Signature(function).resolve(args, kwargs) == (wanted, ())
 
 
+def test_signature_must_take_keywords_after_few_positions():
+    g = lambda x, *, scale: x * scale  # noqa: E731
+    assert Signature(g).resolve((1,), {"scale": 3}) == ((1, 3), ("scale",))
+    with pytest.raises(TypeError, match="scale"):
+        Signature(g).resolve((1,), {})
+
+
 def test_signature_must_name_its_parameters():
     assert Signature(f).names == ("a", "b", "rest", "c", "d")
     assert Signature(f).function is f

@@ -138,7 +138,21 @@ def test_closure_must_be_looked_into():
 
 @pytest.mark.parametrize(
     "f",
-    [len, np.sin, np.ones(2), types, Plain, Plain(1), 3, "x", None, jnp.sin, {}, []],
+    [
+        len,
+        np.sin,
+        np.ones(2),
+        lambda x: x,
+        types,
+        Plain,
+        Plain(1),
+        3,
+        "x",
+        None,
+        jnp.sin,
+        {},
+        [],
+    ],
     ids=str,
 )
 def test_other_objects_must_capture_nothing(f):
@@ -416,6 +430,7 @@ def test_template_must_differ_from_other_objects():
     template = Closure(cells()).template
     assert template != "template"
     assert template == Closure(cells()).template
+    assert hash(template) == hash(Closure(cells()).template)
 
 
 def test_structure_of_a_closure_must_hold_no_values():

@@ -5,6 +5,7 @@ import contextlib
 import functools
 import inspect
 import queue
+import types
 
 import pytest
 
@@ -86,6 +87,12 @@ def test_origin_must_be_none_without_a_users_frame():
     exec(code, scope)
     _thread.start_new_thread(scope["run"], ())
     assert scope["queue"].get(timeout=60) == (None, "")
+
+
+def test_origin_must_be_none_without_frames(monkeypatch):
+    frames = types.SimpleNamespace(_getframe=lambda depth: None)
+    monkeypatch.setattr("pullback.core.origin.sys", frames)
+    assert user_origin() is None
 
 
 def test_code_from_a_prompt_must_be_named_as_python_does():

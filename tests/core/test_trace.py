@@ -292,6 +292,11 @@ def test_numbers_must_adapt_to_arrays(operands, dtype):
     assert (float(out), out.dtype) == (6.0, np.dtype(dtype))
 
 
+def test_numbers_on_both_sides_must_adapt_to_the_array_between():
+    x = lax.clamp(0.0, jnp.asarray([-1.0, 0.5, 2.0], "float16"), 1.0)
+    assert (x.tolist(), x.dtype) == ([0.0, 0.5, 1.0], np.float16)
+
+
 def test_results_must_be_weak_only_if_all_operands_are():
     weak, strong = jnp.asarray(1.0), jnp.float32(1.0)
     assert add(weak, weak).weak_type

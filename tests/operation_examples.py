@@ -17,6 +17,8 @@ from pullback.core.calling import as_value
 from pullback.core.jaxpr import Var
 from pullback.core.trace import EVAL
 from pullback.custom.linear_call import linear_call
+from pullback.implicit.linear_operation import custom_linear_solve
+from pullback.implicit.linear_operation import custom_linear_solve
 from pullback.primitives import (
     callbacks,
     contraction,
@@ -43,7 +45,7 @@ from pullback.primitives.places import (
     ScatterDimensionNumbers,
 )
 from pullback.primitives.slicing import dynamic_slice
-from pullback.primitives.table import add, convert, mul, sin
+from pullback.primitives.table import add, convert, div, mul, sin
 from pullback.transforms.linearize import LinearTracer, linearize_flat
 from pullback.transforms.stage import make_jaxpr
 
@@ -272,8 +274,32 @@ def call_examples():
                 X,
             )
         ],
+        "LinearSolve": [applied_in("LinearSolve", solved_by_division, floats(3), X)],
+        "LinearSolve": [
+            applied_in("LinearSolve", solved, positive_definite(), floats(3))
+        ],
         **control_flow_examples(),
     }
+
+
+def solved(a, b):
+    def solver(matvec, b):
+        columns = linalg.solve(a, structural.reshape(b, (3, 1)))
+        return structural.reshape(columns, (3,))
+
+    return custom_linear_solve(
+        lambda x: contraction.dot(a, x), b, solver, symmetric=True
+    )
+
+
+def solved_by_division(a, b):
+    """Solve a diagonal system, in which division is the solver."""
+    shifted = add(mul(a, a), 1.0)
+
+    def divide(matvec, b):
+        return div(b, matvec(structural.full(b.shape, 1, b.dtype)))
+
+    return custom_linear_solve(lambda x: mul(shifted, x), b, divide, divide)
 
 
 def scaled(r, x):
@@ -348,6 +374,10 @@ def plain_examples():
             (structural.Full(1.5, (), dtypes.float32, True), []),
         ],
         "Broadcast": [(structural.Broadcast((4, 2, 3), (1, 2)), [x])],
+        "Constant": [
+            (structural.Constant(structural.Held(from_host(floats(2, 3)))), []),
+            (structural.Constant(structural.Held(from_host(S, True))), []),
+        ],
         "Transpose": [(structural.Transpose((1, 0)), [x])],
         "Reshape": [(structural.Reshape((3, 2)), [x])],
         "IntegerPow": [(table.IntegerPow(n), [x]) for n in (-2, 0, 3)],

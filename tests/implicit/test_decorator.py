@@ -148,6 +148,19 @@ def test_parameters_may_be_functions_and_strings():
     assert grad(lambda b: solve({"y": 0.0}, jnp.sin, b)[1]["a"])(2.0) == 0.0
 
 
+@pytest.mark.parametrize("derivative", [grad, jacfwd, hessian])
+def test_solver_runs_once_a_derivative(derivative):
+    calls = []
+
+    @implicit_diff(lambda x, a: x * x - a)
+    def solve(x, a):
+        calls.append(a)
+        return jnp.sqrt(a)
+
+    derivative(solve, 1)(1.0, 9.0)
+    assert len(calls) == 1
+
+
 def test_linear_solver_may_be_a_function():
     calls = []
 

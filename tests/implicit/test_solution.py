@@ -1,5 +1,8 @@
 """`Solution`: it stands for its x, and tells how the search ended."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -45,6 +48,13 @@ def test_scalars_convert():
     assert int(found) == 2
     assert bool(found)
     assert f"{found:.3f}" == "2.500"
+
+
+def test_copies_and_pickles():
+    found = Solution(jnp.asarray(2.5), INFO)
+    for again in (copy.copy(found), pickle.loads(pickle.dumps(found))):
+        assert again.x == 2.5
+        assert again.converged
 
 
 def test_compiled_functions_return_x():

@@ -130,7 +130,7 @@ def default_tolerance(dtype: dtypes.Dtype) -> float:
 def fixed_point_tolerance(dtype: dtypes.Dtype) -> float:
     """Give that of a search whose last change is its error: 2e-6, 2e-12 in float64."""
     eps = float(jnp.finfo(dtype).eps)
-    return max(min(eps**0.75, 16 * eps), 2e-12)
+    return max(min(math.pow(eps, 0.75), 16 * eps), 2e-12)
 
 
 def report(who: str, x: Any, info: Info, mend: str) -> Solution:

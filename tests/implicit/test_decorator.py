@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pullback import (
+    Array,
     config,
     grad,
     hessian,
@@ -154,7 +155,8 @@ def test_solver_runs_once_a_derivative(derivative):
 
     @implicit_diff(lambda x, a: x * x - a)
     def solve(x, a):
-        calls.append(a)
+        if isinstance(a, Array):
+            calls.append(a)
         return jnp.sqrt(a)
 
     derivative(solve, 1)(1.0, 9.0)

@@ -32,7 +32,7 @@ def vmap(
             tuple with one entry an argument, each an int, None, or a tree prefix.
             Keyword arguments are mapped over axis 0.
         out_axes: where the axis goes in each output: an int, None, or a tree prefix.
-        axis_name: a name for the axis, for `lax.axis_index`.
+        axis_name: accepted for compatibility; there are no collectives to use it.
         axis_size: its length, needed where no argument is mapped.
 
     Raises:
@@ -187,9 +187,9 @@ def output_dims(
     """Give the wanted axis of every output leaf."""
     if _is_axis(out_axes):
         return [out_axes] * out_tree.num_leaves
-    if isinstance(out_axes, list):
-        out_axes = tuple(out_axes)
     like = out_tree.unflatten(range(out_tree.num_leaves))
+    if isinstance(out_axes, list) and isinstance(like, tuple):
+        out_axes = tuple(out_axes)
     return spread_axes(f, "out_axes", out_axes, like)
 
 

@@ -18,7 +18,6 @@ from pullback.core.jaxpr import Var
 from pullback.core.trace import EVAL
 from pullback.custom.linear_call import linear_call
 from pullback.implicit.linear_operation import custom_linear_solve
-from pullback.implicit.linear_operation import custom_linear_solve
 from pullback.primitives import (
     callbacks,
     contraction,
@@ -275,21 +274,8 @@ def call_examples():
             )
         ],
         "LinearSolve": [applied_in("LinearSolve", solved_by_division, floats(3), X)],
-        "LinearSolve": [
-            applied_in("LinearSolve", solved, positive_definite(), floats(3))
-        ],
         **control_flow_examples(),
     }
-
-
-def solved(a, b):
-    def solver(matvec, b):
-        columns = linalg.solve(a, structural.reshape(b, (3, 1)))
-        return structural.reshape(columns, (3,))
-
-    return custom_linear_solve(
-        lambda x: contraction.dot(a, x), b, solver, symmetric=True
-    )
 
 
 def solved_by_division(a, b):

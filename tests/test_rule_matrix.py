@@ -15,6 +15,7 @@ import sys
 import numpy as np
 import pytest
 
+import pullback
 from pullback import dtypes, jit, vmap
 from pullback.core.array import Array
 from pullback.core.primitive import Primitive
@@ -124,10 +125,9 @@ TOLERANCE = 4e-6
 
 
 def import_everything():
-    for package in ("primitives", "custom", "calls", "transforms"):
-        path = importlib.import_module(f"pullback.{package}").__path__
-        for module in pkgutil.iter_modules(path):
-            importlib.import_module(f"pullback.{package}.{module.name}")
+    for module in pkgutil.walk_packages(pullback.__path__, "pullback."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
 
 
 def subclasses(kind):

@@ -44,8 +44,8 @@ class Primitive:
             NumPy's, and applies other operations.
         effects: it must not be dropped when its results are unused.
         weak_parameter: a parameter may make results of strong operands weak.
-        splits: it holds one program, and has `split(unknown)` and `with_jaxpr(jaxpr)`, so
-            that the part of the program that tangents do not reach runs by itself.
+        splits: it holds one program, and has `split(unknown)` and `with_jaxpr`, so that
+            the part of the program that tangents do not reach runs by itself.
         separates: it holds programs, and has `separate(operands, unknown)` to the same
             end, where that takes more than one program.
         linear: groups of operand positions in which it is jointly linear; `...` after

@@ -87,9 +87,9 @@ class CustomCall(Primitive):
     def stage(self, trace: Any, operands: tuple[Value, ...]) -> Any:
         if self.call_jaxpr is not None:
             return trace.emit(self, operands)
-        typed = self.site.typed(trace, operands)
+        typed = self.site.typed(operands)
         if typed is not None:
-            return typed
+            return trace.emit(CustomCall(self.site, typed), operands)
         self.site.wrapper.staged = True
         jaxpr, consts = self.staged([aval_of(x) for x in operands])
         self.site.forget_tracers()

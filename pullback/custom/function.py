@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import types
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -85,9 +86,12 @@ class CustomFunction:
         self.known_types: dict[Any, Any] = {}
         # Whether a call is part of a program, which would not see new rules.
         self.staged = False
+        # Functions that decorate this one: they get the rules it is given later.
+        self.outer: weakref.WeakSet[CustomFunction] = weakref.WeakSet()
         self.finder = TracerFinder()
         self._set_up(nondiff_argnums, nondiff_argnames)
         if isinstance(fun, CustomFunction):
+            fun.outer.add(self)
             self.nondiff = self.nondiff | fun.nondiff
             self.plain = plain_call(self.call_signature, self.nondiff)
             if forward == "error":
@@ -178,6 +182,7 @@ class CustomFunction:
         made.__dict__.update(self.__dict__)
         made.rules = rules
         made.finder = TracerFinder()
+        made.outer = weakref.WeakSet()
         return made
 
     def parameter(self, position: int) -> str:
@@ -188,6 +193,8 @@ class CustomFunction:
 
     def _attach(self, **rules: Any) -> None:
         self.rules = dataclasses.replace(self.rules, **rules)
+        for decorated in self.outer:
+            decorated._attach(**rules)
         if self.staged:
             # Programs that hold a call of the function know its old rules.
             config.outdate()
@@ -326,9 +333,10 @@ class CustomFunction:
             if p.kind is p.KEYWORD_ONLY
         ]
         check_callable_rule(fwd, "custom_vjp fwd", self)
-        if count is not None and not keywords:
+        if count is not None:
             form = f"fwd with the parameters of {name_of(self)}"
-            check_arity(fwd, count, "custom_vjp fwd", self.rules.fun, form)
+            count -= len(keywords)
+            check_arity(fwd, count, "custom_vjp fwd", self.rules.fun, form, keywords)
 
     def _check_bwd(self, bwd: Callable[..., Any]) -> None:
         form = f"def bwd({self._leading()}residuals, cotangent)"
@@ -364,6 +372,7 @@ class CustomFunction:
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
         made.finder = TracerFinder()
+        made.outer = weakref.WeakSet()
         return made
 
     def __deepcopy__(self, memo: Any) -> CustomFunction:

@@ -114,7 +114,12 @@ def name_rule(
 
 
 def check_arity(
-    rule: Any, count: int, kind: str, fun: Callable[..., Any], form: str
+    rule: Any,
+    count: int,
+    kind: str,
+    fun: Callable[..., Any],
+    form: str,
+    keywords: Sequence[str] = (),
 ) -> None:
     """Raise unless a rule can take `count` positional arguments.
 
@@ -124,6 +129,7 @@ def check_arity(
         kind: "custom_jvp", "custom_vjp fwd" and so on, for the error.
         fun: the decorated function.
         form: how the rule should be written, for the error.
+        keywords: the names of arguments that it will be given by keyword.
 
     Raises:
         RuleArityError: it is not callable, or takes another number of arguments.
@@ -136,13 +142,14 @@ def check_arity(
             mend=f"Write {form}.",
         )
     try:
-        inspect.signature(rule).bind(*[None] * count)
+        inspect.signature(rule).bind(*[None] * count, **dict.fromkeys(keywords))
     except ValueError:
         return  # a builtin without a signature
     except TypeError as error:
+        named = f" and {', '.join(keywords)} by keyword" if keywords else ""
         raise RuleArityError(
             f"{describe_rule(kind, rule)} of {name_of(fun)} is called with {count} "
-            f"positional arguments, which it does not take ({error}).",
+            f"positional arguments{named}, which it does not take ({error}).",
             where=rule_place(rule),
             mend=f"Write {form}.",
         ) from None

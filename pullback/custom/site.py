@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from pullback import tree
 from pullback.core.aval import Aval
+from pullback.core.jaxpr import Jaxpr, Var
 from pullback.core.origin import name_of, user_origin
-from pullback.core.primitive import Primitive
 from pullback.core.trace import Value, aval_of, current_trace
 from pullback.core.zero import Zero, is_zero
 from pullback.custom.agreement import (
@@ -26,7 +26,7 @@ from pullback.custom.nondiff import Arguments, PlainArguments
 from pullback.custom.pull import Forward, Pull, rule_tangent, take_apart
 from pullback.custom.rule import Hole, Rules, name_rule, replace_all
 from pullback.errors import LinearityError
-from pullback.primitives.structural import frozen, is_known_zero
+from pullback.primitives.structural import is_known_zero
 from pullback.primitives.table import add
 from pullback.transforms.batch import BatchTrace, BatchTracer
 from pullback.transforms.linearize import LinearTrace, LinearTracer
@@ -71,18 +71,6 @@ class Same:
 
     def __hash__(self) -> int:
         return id(self.value)
-
-
-@frozen
-class TypedCall(Primitive):
-    """A call of which only the types of the results are wanted."""
-
-    avals: tuple[Aval, ...]
-
-    multiple = True
-
-    def abstract(self, *avals: Aval) -> list[Aval]:
-        return list(self.avals)
 
 
 class Site:
@@ -270,8 +258,12 @@ class Site:
     def _traced(self, *operands: Value) -> list[Value]:
         return self.run(operands)
 
-    def typed(self, trace: Any, operands: Sequence[Value]) -> list[Value] | None:
-        """Write the call down by its types alone, where only these are wanted."""
+    def typed(self, operands: Sequence[Value]) -> Jaxpr | None:
+        """Give a program without eqns in the function's place, if types are enough.
+
+        That is so while another function is traced for the type of its output alone,
+        and the type of this one's is known.
+        """
         if not _typing.get():
             return None
         self.type_key(operands[len(self.captured) :])
@@ -279,7 +271,8 @@ class Site:
         if known is None:
             return None
         self.out_tree, avals = known
-        return trace.emit(TypedCall(tuple(avals)), operands)  # type: ignore[no-any-return]
+        inputs = [Var(aval_of(x)) for x in operands]
+        return Jaxpr(inputs, [Var(a) for a in avals], [], self.name)
 
     def agree(
         self, operands: Sequence[Value], outs: Sequence[Value], kind: str, rule: Any

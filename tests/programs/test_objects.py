@@ -302,7 +302,7 @@ def test_keyword_only_parameter_is_differentiable_with_vjp_rule():
         return f(x, rate=rate), (x, rate)
 
     def f_bwd(res, g):
-        x, rate = res
+        _, rate = res
         return g * rate, 7.0 * g
 
     f.defvjp(f_fwd, f_bwd)
@@ -391,6 +391,12 @@ def test_arity_is_checked_when_the_rule_is_attached(attach, named):
     with pytest.raises(RuleArityError, match=named) as caught:
         attach(f)
     assert "test_objects.py:" in str(caught.value)
+
+
+def test_fwd_must_take_keyword_only_parameters_by_keyword():
+    f = custom_vjp(lambda x, *, rate: x * rate)
+    with pytest.raises(RuleArityError, match=r"1 positional arguments and rate by key"):
+        f.defvjp(lambda x, factor: (x, None), lambda res, g: (g, g))
 
 
 def test_defjvps_counts_its_rules():

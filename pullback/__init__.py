@@ -1,5 +1,7 @@
 """Pullback: composable function transformations, and derivatives you control."""
 
+from typing import Any as _Any
+
 from pullback import core as core
 from pullback import custom_batching as custom_batching
 from pullback import debug as debug
@@ -16,7 +18,7 @@ from pullback import scipy as scipy
 from pullback import test_util as test_util
 from pullback import tree as tree
 from pullback import tree_util as tree_util
-from pullback.calls import policies as checkpoint_policies
+from pullback.calls import policies as _policies
 from pullback.calls.checkpoint import checkpoint as checkpoint
 from pullback.calls.checkpoint import checkpoint_name as checkpoint_name
 from pullback.calls.jit import jit as jit
@@ -33,6 +35,7 @@ from pullback.custom.linear_call import linear_call as linear_call
 from pullback.debugging import tracebacks as _tracebacks
 from pullback.draw import draw as draw
 from pullback.dtypes import float0 as float0
+from pullback.errors import missing_name as _missing_name
 from pullback.external import external as external
 from pullback.implicit.decorator import implicit_diff as implicit_diff
 from pullback.primitives.callbacks import io_callback as io_callback
@@ -61,9 +64,15 @@ from pullback.transforms.vjp import linearize as linearize
 from pullback.transforms.vjp import vjp as vjp
 from pullback.transforms.vmap import vmap as vmap
 
+checkpoint_policies = _policies
 jacobian = jacrev
 remat = checkpoint
 
 _tracebacks.install()
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> _Any:
+    """Say that a name is not here."""
+    raise _missing_name("pullback", name)

@@ -43,6 +43,15 @@ class MissingName(PullbackError, AttributeError):
     """A function that the library does not have."""
 
 
+def missing_name(module: str, name: str) -> MissingName:
+    """Make the error for a name that a module of the library does not have."""
+    return MissingName(
+        f"{module} has no {name}; it may come in a later version.",
+        mend="Check the spelling; docs/reference.md lists all names, and "
+        "docs/differences.md what is missing.",
+    )
+
+
 class NotAnArrayError(PullbackError, TypeError):
     """A value that is no array, scalar or traced value, where one is wanted."""
 

@@ -42,7 +42,7 @@ from pullback.errors import BackendError
 from pullback.lazy import subprocess
 
 #: Versions that are accepted, from the first up to but not including the second.
-ACCEPTED = ((0, 10, 0), (0, 13, 0))
+ACCEPTED = ((0, 10, 0), (0, 11, 0))
 #: Versions whose fast call path was tested here; others are tried in a subprocess.
 TESTED = frozenset(((0, 10, 0), (0, 10, 2)))
 

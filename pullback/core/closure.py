@@ -408,6 +408,12 @@ class Closure:
             self.filled = self.template.fill(self.leaves)
         return self.filled
 
+    def __getattr__(self, name: str) -> Any:
+        """Give the callable's own attribute, as a rule may ask for it."""
+        if name.startswith("__") or name in Closure.__slots__:
+            raise AttributeError(name)
+        return getattr(self.rebuilt(), name)
+
     def __repr__(self) -> str:
         """Show the function and what it captures."""
         captured = zip(self.template.names, self.leaves)

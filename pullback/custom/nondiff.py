@@ -245,10 +245,11 @@ def refuse_traced(f: Any, signature: Signature, position: int, x: Any) -> None:
 
 
 def is_plain_instance(x: Any, signature: Signature) -> bool:
-    """Whether the first value is a method's instance that is no container of arrays."""
-    if is_arraylike(x) or callable(x) or x is None:
-        return False
-    return signature.names[:1] == ("self",) and tree.leaves(x) == [x]
+    """Whether a method's first value is a class, or an instance that is no container."""
+    first = signature.names[:1]
+    if first == ("cls",):
+        return isinstance(x, type)
+    return first == ("self",) and not is_arraylike(x) and tree.is_leaf(x)
 
 
 def close(f: Any, signature: Signature, position: int, x: Any) -> Any:

@@ -4,12 +4,15 @@ Operands have one dtype; Python numbers take it. `pullback.numpy` is the friendl
 interface; this one says exactly what is computed.
 """
 
+from typing import Any as _Any
+
 from pullback.calls.cond import cond as cond
 from pullback.calls.cond import switch as switch
 from pullback.calls.loops import fori_loop as fori_loop
 from pullback.calls.loops import map as map
 from pullback.calls.loops import scan as scan
 from pullback.calls.while_loop import while_loop as while_loop
+from pullback.errors import missing_name as _missing_name
 from pullback.implicit import custom_linear_solve as custom_linear_solve
 from pullback.implicit import custom_root as custom_root
 from pullback.lax.arrays import Precision as Precision
@@ -169,3 +172,8 @@ from pullback.primitives.indexing import (
 from pullback.primitives.indexing import (
     ScatterDimensionNumbers as ScatterDimensionNumbers,
 )
+
+
+def __getattr__(name: str) -> _Any:
+    """Say that a name is not here."""
+    raise _missing_name("pullback.lax", name)

@@ -1,5 +1,8 @@
 """Activations, normalizations and initial weights of neural networks."""
 
+from typing import Any as _Any
+
+from pullback.errors import missing_name as _missing_name
 from pullback.nn import initializers as initializers
 from pullback.nn.activations import celu as celu
 from pullback.nn.activations import elu as elu
@@ -30,3 +33,8 @@ from pullback.nn.normalizations import logsumexp as logsumexp
 from pullback.nn.normalizations import one_hot as one_hot
 from pullback.nn.normalizations import softmax as softmax
 from pullback.nn.normalizations import standardize as standardize
+
+
+def __getattr__(name: str) -> _Any:
+    """Say that a name is not here."""
+    raise _missing_name("pullback.nn", name)

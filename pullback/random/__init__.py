@@ -9,6 +9,9 @@ Samplers take `(key, ..., shape, dtype)`. `shape` is a Python tuple; where param
 are arrays, it defaults to their common shape and must be one they broadcast to.
 """
 
+from typing import Any as _Any
+
+from pullback.errors import missing_name as _missing_name
 from pullback.random.continuous import ball as ball
 from pullback.random.continuous import beta as beta
 from pullback.random.continuous import cauchy as cauchy
@@ -51,3 +54,8 @@ from pullback.random.keys import randint as randint
 from pullback.random.keys import split as split
 from pullback.random.keys import uniform as uniform
 from pullback.random.keys import wrap_key_data as wrap_key_data
+
+
+def __getattr__(name: str) -> _Any:
+    """Say that a name is not here."""
+    raise _missing_name("pullback.random", name)

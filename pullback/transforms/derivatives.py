@@ -174,12 +174,18 @@ def check_inputs(
     values: Sequence[Value],
     holomorphic: bool,
     allow_int: bool,
+    reverse: bool = True,
 ) -> None:
-    """Raise unless every differentiated leaf has a derivative."""
+    """Raise unless every differentiated leaf has a derivative.
+
+    Reverse mode of a real output takes complex inputs; forward mode does not, since the
+    derivatives along 1 and along i are no multiples of each other.
+    """
     for i, x in enumerate(values):
         dtype = x.dtype
-        if not holomorphic and dtypes.is_float(dtype):
-            continue
+        if not holomorphic and (dtypes.is_float(dtype) or reverse):
+            if dtypes.is_inexact(dtype):
+                continue
         if dtypes.is_complex(dtype) and holomorphic:
             continue
         if not dtypes.is_inexact(dtype) and allow_int:
@@ -197,8 +203,8 @@ def input_error(
 ) -> GradError:
     """Make the error for an argument that `grad` cannot differentiate."""
     if dtypes.is_complex(dtype):
-        mend = "For a holomorphic function use holomorphic=True, else differentiate "
-        mend += "with respect to real and imaginary parts."
+        mend = "For a holomorphic function use holomorphic=True; else use grad, vjp or "
+        mend += "jvp, or differentiate with respect to real and imaginary parts."
     elif holomorphic:
         mend = "With holomorphic=True give complex arguments, or drop it."
     else:
@@ -338,7 +344,7 @@ def jacfwd(
         positions, partial = pick(fun, argnums, args, kwargs, "jacfwd")
         chosen = [args[i] for i in positions]
         values, in_tree, _ = flatten_arguments(chosen, fun, "jacfwd")
-        check_inputs(fun, positions, chosen, values, holomorphic, False)
+        check_inputs(fun, positions, chosen, values, holomorphic, False, reverse=False)
         flat = Flat(partial, in_tree, has_aux, "jacfwd")
         outs, columns = forward_columns(flat, values)
         outs, aux = flat.split(outs)

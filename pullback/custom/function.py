@@ -87,11 +87,11 @@ class CustomFunction:
         # Whether a call is part of a program, which would not see new rules.
         self.staged = False
         # Functions that decorate this one: they get the rules it is given later.
-        self.outer: weakref.WeakSet[CustomFunction] = weakref.WeakSet()
+        self.outer: tuple[weakref.ref[CustomFunction], ...] = ()
         self.finder = TracerFinder()
         self._set_up(nondiff_argnums, nondiff_argnames)
         if isinstance(fun, CustomFunction):
-            fun.outer.add(self)
+            fun.outer = (*fun.outer, weakref.ref(self))
             self.nondiff = self.nondiff | fun.nondiff
             self.plain = plain_call(self.call_signature, self.nondiff)
             if forward == "error":
@@ -182,7 +182,6 @@ class CustomFunction:
         made.__dict__.update(self.__dict__)
         made.rules = rules
         made.finder = TracerFinder()
-        made.outer = weakref.WeakSet()
         return made
 
     def parameter(self, position: int) -> str:
@@ -193,8 +192,10 @@ class CustomFunction:
 
     def _attach(self, **rules: Any) -> None:
         self.rules = dataclasses.replace(self.rules, **rules)
-        for decorated in self.outer:
-            decorated._attach(**rules)
+        for outer in self.outer:
+            function = outer()
+            if function is not None:
+                function._attach(**rules)
         if self.staged:
             # Programs that hold a call of the function know its old rules.
             config.outdate()
@@ -372,7 +373,7 @@ class CustomFunction:
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
         made.finder = TracerFinder()
-        made.outer = weakref.WeakSet()
+        made.outer = ()
         return made
 
     def __deepcopy__(self, memo: Any) -> CustomFunction:

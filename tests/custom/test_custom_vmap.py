@@ -104,3 +104,20 @@ def test_rule_of_wrong_arity_is_refused():
     f = custom_batching.custom_vmap(lambda x: x)
     with pytest.raises(RuleArityError, match="custom_vmap rule"):
         f.def_vmap(lambda x: x)
+
+
+@pytest.mark.parametrize(
+    "decorate",
+    [
+        lambda f: (custom_jvp(f), custom_batching.custom_vmap),
+        lambda f: (custom_batching.custom_vmap(f), custom_jvp),
+    ],
+)
+def test_rules_attached_to_the_function_below_later_are_used(decorate):
+    below, above = decorate(lambda x: jnp.sin(x))
+    f = above(below)
+    below.defjvps(lambda t, ans, x: 100 * t)
+    below.def_vmap(lambda size, batched, x: (7 * x, True))
+    assert grad(f)(1.0) == 100.0
+    assert vmap(f)(jnp.ones(2)).tolist() == [7.0, 7.0]
+    assert vmap(grad(f))(jnp.ones(2)).tolist() == [100.0, 100.0]

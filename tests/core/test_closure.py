@@ -153,7 +153,6 @@ def test_closure_must_be_looked_into():
         {},
         [],
     ],
-    ids=str,
 )
 def test_other_objects_must_capture_nothing(f):
     assert find_captured(f) == []

@@ -11,12 +11,7 @@ from pullback.core.array import Array
 from pullback.core.aval import Aval
 from pullback.core.jaxpr import Literal, evaluate
 from pullback.core.trace import using
-from pullback.errors import (
-    ArgumentError,
-    LeakedTracerError,
-    NotAnArrayError,
-    TracerBoolError,
-)
+from pullback.errors import ArgumentError, LeakedTracerError, NotAnArrayError
 from pullback.primitives.table import mul, sin
 from pullback.transforms.stage import (
     StageTrace,
@@ -82,11 +77,10 @@ def test_make_jaxpr_must_refuse_what_is_no_function():
 
 
 def test_make_jaxpr_must_refuse_other_arguments():
-    with pytest.raises(NotAnArrayError, match="f was given a value of type str"):
+    def f(x):
+        return x
 
-        def f(x):
-            return x
-
+    with pytest.raises(NotAnArrayError, match=r"f was given a value of type str"):
         make_jaxpr(f)("text")
 
 
@@ -94,7 +88,7 @@ def test_make_jaxpr_must_refuse_other_outputs():
     def f(x):
         return {"y": "text"}
 
-    with pytest.raises(NotAnArrayError, match="the output of f was given .* type str"):
+    with pytest.raises(NotAnArrayError, match=r"the output of f was given .* type str"):
         make_jaxpr(f)(1.0)
 
 
@@ -127,7 +121,7 @@ def test_eval_shape_must_compute_nothing():
 
 
 def test_eval_shape_must_refuse_what_is_no_function():
-    with pytest.raises(ArgumentError, match="eval_shape was given a list"):
+    with pytest.raises(ArgumentError, match=r"eval_shape was given a list"):
         eval_shape([], 1.0)  # type: ignore[arg-type]
 
 
@@ -172,13 +166,12 @@ def test_type_of_an_example_argument_must_be_known(x, aval):
 
 @pytest.mark.parametrize("collects", [True, False])
 def test_staging_must_leave_the_collector_as_it_was(collects):
+    seen = []
     before = gc.isenabled()
     (gc.enable if collects else gc.disable)()
     try:
-        stage_flat(lambda x: [gc.isenabled() and x or x], [F32])
-        assert gc.isenabled() is collects
-    except TracerBoolError:
-        assert gc.isenabled() is collects
+        stage_flat(lambda x: seen.append(gc.isenabled()) or [x], [F32])
+        assert [*seen, gc.isenabled()] == [False, collects]
     finally:
         (gc.enable if before else gc.disable)()
 
@@ -272,7 +265,7 @@ def test_leaked_value_must_be_named_with_its_first_use():
 
 def test_leaked_output_must_be_named():
     closed = leak(lambda x, old: [old])
-    with pytest.raises(LeakedTracerError, match="the output of f got a value of type"):
+    with pytest.raises(LeakedTracerError, match=r"the output of f got a value of type"):
         without_constants(closed)
 
 

@@ -5,7 +5,7 @@
 PYTHON  ?= python3
 WORKERS ?= 2
 BIN     := .venv/bin
-SOURCES := pullback tests examples benchmarks
+SOURCES := pullback tests tools examples benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help tour test slow check static format lint types architecture docs \

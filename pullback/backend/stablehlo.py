@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -74,8 +75,9 @@ class Emitter:
             own and refers to it by index.
         platform: "cpu" or "cuda", for lowerings that differ.
 
-    `functions` holds the text of private functions, by the program each stands for;
-    `effects` the last result, in each block, of a callback whose effects keep an order.
+    `functions` holds the text of private functions, by the program each stands for or
+    by name and types; `effects` the last result, in each block, of a callback whose
+    effects keep an order; `uses` what operations count.
     """
 
     __slots__ = (
@@ -86,6 +88,7 @@ class Emitter:
         "lines",
         "names",
         "platform",
+        "uses",
     )
 
     def __init__(self, platform: str = "cpu") -> None:
@@ -94,8 +97,9 @@ class Emitter:
         self.callbacks: list[Callable[..., Any]] = []
         self.effects: list[tuple[list[str], Operand]] = []
         self.platform = platform
-        self.functions: dict[Jaxpr, str] = {}
-        self.names: dict[Jaxpr, str] = {}
+        self.functions: dict[Any, str] = {}
+        self.names: dict[Any, str] = {}
+        self.uses: collections.Counter[Any] = collections.Counter()
 
     def fresh(self) -> str:
         """Give a new name."""
@@ -277,13 +281,45 @@ class Emitter:
         So the text stays linear in the size of a jaxpr whose parts are shared.
         """
         if jaxpr not in self.names:
-            name = identifier(jaxpr.name)
-            if name == "main" or name in self.names.values():
-                name = f"{name}_{len(self.names)}"
-            self.names[jaxpr] = name
+            name = self.name_function(jaxpr, identifier(jaxpr.name))
             self.functions[jaxpr] = self.function(jaxpr, f"private @{name}")
         outs = jaxpr.out_avals
         return self.emit_many("func.call", args, outs, f"callee = @{self.names[jaxpr]}")
+
+    def name_function(self, key: Any, name: str) -> str:
+        """Give a private function a name that no other has."""
+        if name == "main" or name in self.names.values():
+            name = f"{name}_{len(self.names)}"
+        self.names[key] = name
+        return name
+
+    def call_shared(
+        self,
+        name: str,
+        operands: Sequence[Operand],
+        out: Aval,
+        body: Callable[..., Operand],
+    ) -> Operand:
+        """Emit a call of a private function of one result, written once for its types.
+
+        Args:
+            name: its name, which together with the types says what it does.
+            operands: its arguments.
+            out: the type of its result.
+            body: writes it: a function of operands, called if it is not written yet.
+        """
+        key = (name, *[x.aval for x in operands], out)
+        if key not in self.names:
+            title = self.name_function(key, name)
+            arguments = [Operand(f"%arg{i}", x.aval) for i, x in enumerate(operands)]
+            with self.collecting() as lines:
+                self.returns("func.return", [body(*arguments)])
+            typed = ", ".join(f"{x.name}: {type_text(x.aval)}" for x in arguments)
+            text = "\n    ".join(lines)
+            head = f"private @{title}({typed}) -> {type_text(out)}"
+            self.functions[key] = f"  func.func {head} {{\n    {text}\n  }}\n"
+        callee = f"callee = @{self.names[key]}"
+        return self.emit("func.call", operands, out, callee)
 
     def function(
         self, jaxpr: Jaxpr, head: str, donated: Sequence[bool] | None = None

@@ -22,6 +22,7 @@ from pullback.errors import MissingDerivative
 from pullback.lazy import scipy_special
 from pullback.primitives.callbacks import emit_callback
 from pullback.primitives.elementwise import Elementwise
+from pullback.primitives.host_math.rows import by_formula
 from pullback.primitives.recipes import lower_as
 from pullback.primitives.table import (
     abs,
@@ -135,11 +136,11 @@ erf_inv: Elementwise = Elementwise(
 # -- gamma and zeta functions ----------------------------------------------------------
 
 lgamma: Elementwise = Elementwise(
-    "lgamma", by_scipy("gammaln"), by_chlo("lgamma"), "f",
+    "lgamma", by_scipy("gammaln"), by_formula("lgamma", by_chlo("lgamma")), "f",
     [lambda t, ans, x: mul(t, digamma(x))],
 )
 digamma: Elementwise = Elementwise(
-    "digamma", by_scipy("psi"), by_chlo("digamma"), "f",
+    "digamma", by_scipy("psi"), by_formula("digamma", by_chlo("digamma")), "f",
     [lambda t, ans, x: mul(t, polygamma(1.0, x))],
 )
 polygamma: Elementwise = Elementwise(

@@ -24,6 +24,7 @@ from pullback.dtypes import Dtype
 from pullback.errors import DtypeError
 from pullback.primitives.elementwise import Elementwise as Row
 from pullback.primitives.elementwise import broadcast_shapes
+from pullback.primitives.host_math.rows import by_formula
 from pullback.primitives.structural import frozen, full
 
 FLOAT, NUMBER, REAL, ORDERED, BITS = "fc", "iufc", "iuf", "biuf", "biu"
@@ -178,7 +179,7 @@ rsqrt: Row = Row("rsqrt", lambda x: 1 / np.sqrt(x), "stablehlo.rsqrt", FLOAT,
 cbrt: Row = Row("cbrt", np.cbrt, "stablehlo.cbrt", "f",
     [lambda t, ans, x: mul(t, div(ans, mul(x, 3.0)))])
 pow: Row = Row(
-    "pow", np.power, "stablehlo.power", FLOAT,
+    "pow", np.power, by_formula("pow", "stablehlo.power"), FLOAT,
     [lambda t, ans, x, y: mul(t, power_slope(x, y)),
      lambda t, ans, x, y: mul(t, mul(ans, log(select(eq(x, 0.0), 1.0, x))))],
 )
@@ -194,20 +195,20 @@ def power_slope(x: Value, y: Value) -> Value:
 
 # -- circular and hyperbolic -----------------------------------------------------------
 
-sin: Row = Row("sin", np.sin, "stablehlo.sine", FLOAT,
+sin: Row = Row("sin", np.sin, by_formula("sin", "stablehlo.sine"), FLOAT,
     [lambda t, ans, x: mul(t, cos(x))])
-cos: Row = Row("cos", np.cos, "stablehlo.cosine", FLOAT,
+cos: Row = Row("cos", np.cos, by_formula("cos", "stablehlo.cosine"), FLOAT,
     [lambda t, ans, x: neg(mul(t, sin(x)))])
-tan: Row = Row("tan", np.tan, "stablehlo.tan", FLOAT,
+tan: Row = Row("tan", np.tan, by_formula("tan", "stablehlo.tan"), FLOAT,
     [lambda t, ans, x: mul(t, add(mul(ans, ans), 1.0))])
-asin: Row = Row("asin", np.arcsin, "chlo.asin", FLOAT,
+asin: Row = Row("asin", np.arcsin, by_formula("asin", "chlo.asin"), FLOAT,
     [lambda t, ans, x: mul(t, rsqrt(mul(sub(1.0, x), add(x, 1.0))))])
-acos: Row = Row("acos", np.arccos, "chlo.acos", FLOAT,
+acos: Row = Row("acos", np.arccos, by_formula("acos", "chlo.acos"), FLOAT,
     [lambda t, ans, x: neg(mul(t, rsqrt(mul(sub(1.0, x), add(x, 1.0)))))])
-atan: Row = Row("atan", np.arctan, "chlo.atan", FLOAT,
+atan: Row = Row("atan", np.arctan, by_formula("atan", "chlo.atan"), FLOAT,
     [lambda t, ans, x: div(t, add(mul(x, x), 1.0))])
 atan2: Row = Row(
-    "atan2", np.arctan2, "stablehlo.atan2", "f",
+    "atan2", np.arctan2, by_formula("atan2", "stablehlo.atan2"), "f",
     [lambda t, ans, y, x: mul(t, div(x, add(mul(x, x), mul(y, y)))),
      lambda t, ans, y, x: neg(mul(t, div(y, add(mul(x, x), mul(y, y)))))],
 )

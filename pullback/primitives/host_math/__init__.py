@@ -1,0 +1,1 @@
+"""Elementwise functions that the compiler vectorises on the host."""

@@ -1,0 +1,74 @@
+"""Lowerings that are formulas on the host, and the compiler's operation elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any
+
+from pullback import dtypes
+from pullback.core.aval import Aval
+from pullback.primitives.host_math import circular, gamma, inverse, power
+from pullback.primitives.host_math.expression import Term
+
+Formula = Callable[..., Term]
+
+#: For each operation the formulas for float32 and for float64.
+FORMULAS: MappingProxyType[str, tuple[Formula, Formula]] = MappingProxyType(
+    {
+        "sin": (circular.sin_single, circular.sin_double),
+        "cos": (circular.cos_single, circular.cos_double),
+        "tan": (circular.tan_single, circular.tan_double),
+        "asin": (inverse.asin_single, inverse.asin_double),
+        "acos": (inverse.acos_single, inverse.acos_double),
+        "atan": (inverse.atan_single, inverse.atan_double),
+        "atan2": (inverse.atan2_single, inverse.atan2_double),
+        "pow": (power.pow_single, power.pow_double),
+        "lgamma": (gamma.lgamma_single, gamma.lgamma_double),
+        "digamma": (gamma.digamma_single, gamma.digamma_double),
+    }
+)
+
+# A formula makes the first call of a small program some milliseconds dearer, so fewer
+# elements are left to the compiler's own code; and so are the calls after MANY, whose
+# copies would make compiling slow.
+FEW, MANY = 64, 64
+
+
+def by_formula(
+    name: str, otherwise: str | Callable[..., Any]
+) -> Callable[[Any, Aval, Any], Any]:
+    """Give the lowering to a formula of `FORMULAS`, for real numbers on the host.
+
+    Args:
+        name: the operation.
+        otherwise: the lowering elsewhere, as `Elementwise` takes it.
+    """
+    single, double = FORMULAS[name]
+
+    def lower(ctx: Any, out: Aval, *operands: Any) -> Any:
+        wide = out.dtype if out.dtype.itemsize >= 4 else dtypes.float32
+        shared = Aval(out.shape, wide)
+        title = f"host_{name}_{wide.name}"
+        if (
+            ctx.platform != "cpu"
+            or not dtypes.is_float(out.dtype)
+            or math.prod(out.shape) < FEW
+            or ctx.uses[title, out.shape] >= MANY
+        ):
+            if isinstance(otherwise, str):
+                return ctx.emit(otherwise, operands, out)
+            return otherwise(ctx, out, *operands)
+        ctx.uses[title, out.shape] += 1
+        formula = double if wide == dtypes.float64 else single
+
+        def body(*arguments: Any) -> Any:
+            constants: dict[Any, Any] = {}
+            return formula(*[Term(ctx, x, constants) for x in arguments]).operand
+
+        converted = [ctx.convert(x, wide) for x in operands]
+        found = ctx.call_shared(title, converted, shared, body)
+        return ctx.convert(found, out.dtype)
+
+    return lower

@@ -11,7 +11,7 @@ from pullback import dtypes
 from pullback.core.aval import Aval
 from pullback.dtypes import Dtype
 
-_UNSIGNED = {4: np.dtype("u4"), 8: np.dtype("u8")}
+_UNSIGNED: dict[int, Dtype] = {4: np.dtype("u4"), 8: np.dtype("u8")}
 _FLOATS: dict[int, Dtype] = {4: dtypes.float32, 8: dtypes.float64}
 
 

@@ -93,7 +93,7 @@ def differentiate(
     positions, partial = pick(fun, argnums, args, kwargs, "grad")
     chosen = [args[i] for i in positions]
     values, in_tree, _ = flatten_arguments(chosen, fun, "grad")
-    check_inputs(fun, positions, chosen, values, holomorphic, allow_int)
+    check_inputs(fun, positions, chosen, values, holomorphic, allow_int, "grad")
     flat = Flat(partial, in_tree, has_aux, "grad")
     outs, program = start(flat, values)
     check_scalar(fun, flat, outs, holomorphic)
@@ -174,13 +174,14 @@ def check_inputs(
     values: Sequence[Value],
     holomorphic: bool,
     allow_int: bool,
-    reverse: bool = True,
+    who: str,
 ) -> None:
     """Raise unless every differentiated leaf has a derivative.
 
     Reverse mode of a real output takes complex inputs; forward mode does not, since the
     derivatives along 1 and along i are no multiples of each other.
     """
+    reverse = who != "jacfwd"
     for i, x in enumerate(values):
         dtype = x.dtype
         if not holomorphic and (dtypes.is_float(dtype) or reverse):
@@ -195,13 +196,13 @@ def check_inputs(
             for position, arg in zip(positions, chosen)
             for path in tree.path_strings(close_callable(arg))
         ]
-        raise input_error(f, names[i], dtype, holomorphic)
+        raise input_error(f, names[i], dtype, holomorphic, who)
 
 
 def input_error(
-    f: Callable[..., Any], path: str, dtype: dtypes.Dtype, holomorphic: bool
+    f: Callable[..., Any], path: str, dtype: dtypes.Dtype, holomorphic: bool, who: str
 ) -> GradError:
-    """Make the error for an argument that `grad` cannot differentiate."""
+    """Make the error for an argument by which nothing can be differentiated."""
     if dtypes.is_complex(dtype):
         mend = "For a holomorphic function use holomorphic=True; else use grad, vjp or "
         mend += "jvp, or differentiate with respect to real and imaginary parts."
@@ -213,8 +214,8 @@ def input_error(
         )
         mend += "or use allow_int=True for float0 gradients."
     return GradError(
-        f"grad of {name_of(f)} was asked for the derivative with respect to {path}, "
-        f"which has dtype {dtype.name}; grad requires real or complex "
+        f"{who} of {name_of(f)} was asked for the derivative with respect to {path}, "
+        f"which has dtype {dtype.name}; {who} requires real or complex "
         "inputs (input dtype that is a sub-dtype of floating point).",
         where=called_at(),
         mend=mend,
@@ -229,7 +230,7 @@ def check_scalar(
     if count != 1 or outs[0].shape != () or flat.out_tree.num_nodes != 1:
         given = (
             f"shape {outs[0].shape} ({aval_of(outs[0])})"
-            if flat.out_tree.num_nodes == 1
+            if flat.out_tree.num_nodes == count == 1
             else f"a container {flat.out_tree}"
         )
         raise GradError(
@@ -281,7 +282,7 @@ def jacrev(
         positions, partial = pick(fun, argnums, args, kwargs, "jacrev")
         chosen = [args[i] for i in positions]
         values, in_tree, _ = flatten_arguments(chosen, fun, "jacrev")
-        check_inputs(fun, positions, chosen, values, holomorphic, allow_int)
+        check_inputs(fun, positions, chosen, values, holomorphic, allow_int, "jacrev")
         flat = Flat(partial, in_tree, has_aux, "jacrev")
         outs, program = start(flat, values)
         count = len(outs)
@@ -344,7 +345,7 @@ def jacfwd(
         positions, partial = pick(fun, argnums, args, kwargs, "jacfwd")
         chosen = [args[i] for i in positions]
         values, in_tree, _ = flatten_arguments(chosen, fun, "jacfwd")
-        check_inputs(fun, positions, chosen, values, holomorphic, False, reverse=False)
+        check_inputs(fun, positions, chosen, values, holomorphic, False, "jacfwd")
         flat = Flat(partial, in_tree, has_aux, "jacfwd")
         outs, columns = forward_columns(flat, values)
         outs, aux = flat.split(outs)

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+import pullback.numpy as jnp
+from pullback import (
+    custom_jvp,
+    custom_vjp,
+    grad,
+    jvp,
+    linear_transpose,
+    linearize,
+    make_jaxpr,
+    vjp,
+    vmap,
+)
+from pullback.errors import RuleTreeError
+
+
+def product(**options):
+    f = custom_vjp(lambda w, x: {"y": w * x, "n": 3}, **options)
+    f.defvjp(
+        lambda w, x: (f(w, x), (w, x)),
+        lambda res, g: (g["y"] * res[1], g["y"] * res[0]),
+    )
+    return f
+
+
+def test_batching_rule_with_flags_of_another_structure_is_an_error():
+    f = custom_jvp(lambda x: (x, x))
+    f.defvmap(lambda size, batched, x: ((x, x), (True, True, True)))
+    with pytest.raises(RuleTreeError, match=r"custom_vmap rule.*\(\*, \*\)"):
+        vmap(f)(jnp.ones(2))
+
+
+def test_batching_rule_may_flag_outputs_one_by_one():
+    f = custom_jvp(lambda x: (x, jnp.float32(7.0)))
+    f.defvmap(lambda size, batched, x: ((x, jnp.float32(7.0)), (True, False)))
+    got = vmap(f)(jnp.ones(2))
+    np.testing.assert_array_equal(got, [[1.0, 1.0], [7.0, 7.0]])
+
+
+def test_cotangent_that_is_the_same_for_all_is_repeated_for_a_batched_argument():
+    f = custom_vjp(lambda x: 2.0 * x)
+    f.defvjp(lambda x: (f(x), None), lambda res, g: (jnp.float32(5.0),))
+    got = vmap(grad(f))(jnp.ones(3))
+    np.testing.assert_array_equal(got, [5.0, 5.0, 5.0])
+    got = grad(lambda x: vmap(f)(x).sum())(jnp.ones(3))
+    np.testing.assert_array_equal(got, [5.0, 5.0, 5.0])
+
+
+def test_zero_tangents_of_batched_and_unbatched_arguments():
+    f = custom_jvp(lambda w, x: w * x)
+    f.defjvp(lambda p, t: (f(*p), 10.0 * p[1] * t[0] + p[0] * t[1]))
+    w, x = jnp.float32(2.0), jnp.arange(3.0)
+    mapped = lambda w, x: vmap(f, (None, 0))(w, x)  # noqa: E731
+    np.testing.assert_array_equal(jvp(mapped, (w, x), (1.0, None))[1], 10 * x)
+    np.testing.assert_array_equal(jvp(mapped, (w, x), (None, x))[1], 2 * x)
+    assert grad(lambda w: mapped(w, x).sum())(w) == 30.0
+
+
+def test_linear_function_of_a_batch_runs_both_ways():
+    f = product(forward="transpose")
+    w, x = jnp.float32(2.0), jnp.arange(3.0)
+
+    def mapped(x):
+        return vmap(f, (None, 0))(w, x)["y"]
+
+    _, f_lin = linearize(mapped, x)
+    np.testing.assert_array_equal(f_lin(jnp.ones(3)), [2, 2, 2])
+    np.testing.assert_array_equal(linear_transpose(f_lin, x)(x)[0], 2 * x)
+    np.testing.assert_array_equal(vmap(f_lin)(jnp.ones((2, 3))), np.full((2, 3), 2.0))
+
+
+def test_batch_of_a_linear_function_without_batched_residuals():
+    f = product(forward="transpose")
+    _, f_lin = linearize(lambda w: f(w, 4.0)["y"], 2.0)
+    np.testing.assert_array_equal(vmap(f_lin)(jnp.arange(3.0)), [0, 4, 8])
+    _, pull = vjp(lambda w: f(w, 4.0)["y"], 2.0)
+    np.testing.assert_array_equal(
+        vmap(lambda g: pull(g)[0])(jnp.arange(3.0)), [0, 4, 8]
+    )
+    assert "mul" in str(make_jaxpr(vmap(f_lin))(jnp.arange(3.0)))
+
+
+def test_unperturbed_arguments_of_a_batch():
+    f = product(forward="transpose")
+    x = jnp.arange(3.0)
+    got = jvp(lambda w: vmap(f, (None, 0))(w, x)["y"], (2.0,), (1.0,))[1]
+    np.testing.assert_array_equal(got, x)
+    assert grad(lambda w: vmap(f, (None, 0))(w, x)["y"].sum())(2.0) == 3.0

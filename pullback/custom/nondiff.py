@@ -245,7 +245,7 @@ def refuse_traced(f: Any, signature: Signature, position: int, x: Any) -> None:
 
 
 def is_plain_instance(x: Any, signature: Signature) -> bool:
-    """Whether a method's first value is a class, or an instance that is no container."""
+    """Whether the first value is a class, or an instance that is no container."""
     first = signature.names[:1]
     if first == ("cls",):
         return isinstance(x, type)

@@ -93,10 +93,13 @@ class Config:
     @contextlib.contextmanager
     def context(self, **switches: Any) -> Iterator[None]:
         """Set switches inside a `with` block, and put the old values back after."""
-        old = {name: getattr(self, name) for name in switches}
+        old: dict[str, Any] = {}
         try:
-            for name, value in switches.items():
+            for given, value in switches.items():
+                name = given.removeprefix("jax_")
+                before = getattr(self, name, None)
                 self.update(name, value)
+                old.setdefault(name, before)
             yield
         finally:
             for name, value in old.items():

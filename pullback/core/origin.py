@@ -88,7 +88,8 @@ def spoken_for(frame: FrameType) -> Origin | None:
     """Give the place that a frame of the library stands for, if it is known."""
     for code, origin_of in _speakers.get(frame.f_code.co_filename, ()):
         if code is frame.f_code:
-            return origin_of(frame)
+            found: Origin | None = origin_of(frame)
+            return found
     return None
 
 

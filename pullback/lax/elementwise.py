@@ -20,7 +20,7 @@ Unary = Callable[[Any], Value]
 Binary = Callable[[Any, Any], Value]
 Ternary = Callable[[Any, Any, Any], Value]
 
-_ORDER = (bool, int, float, complex)
+_ORDER: tuple[type, ...] = (bool, int, float, builtins.complex)
 
 
 def operands(name: str, given: Sequence[Any]) -> list[Value]:

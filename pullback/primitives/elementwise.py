@@ -178,7 +178,7 @@ class Elementwise(Primitive):
     def derive(
         self, ans: Value, primals: Sequence[Value], tangents: Sequence[Any]
     ) -> tuple[Value, Any]:
-        """Give the result and its tangent, the sum of the partial derivatives' terms."""
+        """Give the result and its tangent, the sum of the partial derivatives."""
         total: Any = None
         for tangent, partial in zip(tangents, self.partials):
             if partial is None or isinstance(tangent, Zero):

@@ -121,37 +121,62 @@ def gaussian(x: Value) -> Value:
 
 
 erf: Elementwise = Elementwise(
-    "erf", by_scipy("erf"), by_chlo("erf"), "f",
+    "erf",
+    by_scipy("erf"),
+    by_chlo("erf"),
+    "f",
     [lambda t, ans, x: mul(t, mul(gaussian(x), _ROOT))],
 )
 erfc: Elementwise = Elementwise(
-    "erfc", by_scipy("erfc"), by_chlo("erfc"), "f",
+    "erfc",
+    by_scipy("erfc"),
+    by_chlo("erfc"),
+    "f",
     [lambda t, ans, x: mul(t, mul(gaussian(x), -_ROOT))],
 )
 erf_inv: Elementwise = Elementwise(
-    "erf_inv", by_scipy("erfinv"), by_chlo("erf_inv"), "f",
+    "erf_inv",
+    by_scipy("erfinv"),
+    by_chlo("erf_inv"),
+    "f",
     [lambda t, ans, x: mul(t, mul(exp(mul(ans, ans)), 1 / _ROOT))],
 )
 
 # -- gamma and zeta functions ----------------------------------------------------------
 
 lgamma: Elementwise = Elementwise(
-    "lgamma", by_scipy("gammaln"), by_formula("lgamma", by_chlo("lgamma")), "f",
+    "lgamma",
+    by_scipy("gammaln"),
+    by_formula("lgamma", by_chlo("lgamma")),
+    "f",
     [lambda t, ans, x: mul(t, digamma(x))],
 )
 digamma: Elementwise = Elementwise(
-    "digamma", by_scipy("psi"), by_formula("digamma", by_chlo("digamma")), "f",
+    "digamma",
+    by_scipy("psi"),
+    by_formula("digamma", by_chlo("digamma")),
+    "f",
     [lambda t, ans, x: mul(t, polygamma(1.0, x))],
 )
 polygamma: Elementwise = Elementwise(
-    "polygamma", by_scipy("polygamma"), by_chlo("polygamma"), "f",
-    [no_partial("polygamma", "its order"),
-     lambda t, ans, n, x: mul(t, polygamma(successor(n), x))],
+    "polygamma",
+    by_scipy("polygamma"),
+    by_chlo("polygamma"),
+    "f",
+    [
+        no_partial("polygamma", "its order"),
+        lambda t, ans, n, x: mul(t, polygamma(successor(n), x)),
+    ],
 )
 zeta: Elementwise = Elementwise(
-    "zeta", by_scipy("zeta"), by_chlo("zeta"), "f",
-    [no_partial("zeta", "its first argument"),
-     lambda t, ans, s, q: neg(mul(t, mul(zeta(successor(s), q), s)))],
+    "zeta",
+    by_scipy("zeta"),
+    by_chlo("zeta"),
+    "f",
+    [
+        no_partial("zeta", "its first argument"),
+        lambda t, ans, s, q: neg(mul(t, mul(zeta(successor(s), q), s))),
+    ],
 )
 
 # -- modified Bessel functions, scaled by exp(-|x|) ------------------------------------
@@ -159,26 +184,62 @@ zeta: Elementwise = Elementwise(
 # Chebyshev coefficients, computed with 40 digits by mpmath at 64 nodes: exp(-x) I0(x)
 # in x/4 - 1 on [0, 8], and sqrt(x) exp(-x) I0(x) in 16/x - 1 on [8, inf).
 _I0E_NEAR = (
-    0.33839763720473804, -0.3046826723431984, 0.17162090152220878,
-    -0.094901097048047644, 0.049305284239670708, -0.023737414805899469,
-    0.010546460394594998, -0.0043243099950505759, 0.0016394756169413358,
-    -0.00057637557453858237, 0.00018850288509584166, -5.7541950100821037e-5,
-    1.6448448070728897e-5, -4.4167383584587506e-6, 1.1173875391201037e-6,
-    -2.6707938539406117e-7, 6.0469950225419189e-8, -1.300025009986248e-8,
-    2.6598237246823867e-9, -5.1897956016352629e-10, 9.6758090353732369e-11,
-    -1.7268262914415557e-11, 2.9550526631296398e-12, -4.8564467831119295e-13,
-    7.6761854986049356e-14, -1.1685332877993452e-14, 1.715391285555133e-15,
-    -2.4312798465479547e-16, 3.3307945188222381e-17, -4.4153416464793394e-18,
+    0.33839763720473804,
+    -0.3046826723431984,
+    0.17162090152220878,
+    -0.094901097048047644,
+    0.049305284239670708,
+    -0.023737414805899469,
+    0.010546460394594998,
+    -0.0043243099950505759,
+    0.0016394756169413358,
+    -0.00057637557453858237,
+    0.00018850288509584166,
+    -5.7541950100821037e-5,
+    1.6448448070728897e-5,
+    -4.4167383584587506e-6,
+    1.1173875391201037e-6,
+    -2.6707938539406117e-7,
+    6.0469950225419189e-8,
+    -1.300025009986248e-8,
+    2.6598237246823867e-9,
+    -5.1897956016352629e-10,
+    9.6758090353732369e-11,
+    -1.7268262914415557e-11,
+    2.9550526631296398e-12,
+    -4.8564467831119295e-13,
+    7.6761854986049356e-14,
+    -1.1685332877993452e-14,
+    1.715391285555133e-15,
+    -2.4312798465479547e-16,
+    3.3307945188222381e-17,
+    -4.4153416464793394e-18,
 )
 _I0E_FAR = (
-    0.40224520550705442, 0.0033691164782556941, 6.889758346916824e-5,
-    2.8913705208347565e-6, 2.0489185894690637e-7, 2.2666689904981781e-8,
-    3.3962320257083863e-9, 4.9406023882249696e-10, 1.1889147107846438e-11,
-    -3.1499165279632414e-11, -1.3215811840447713e-11, -1.7941785315068061e-12,
-    7.1801244513836662e-13, 3.8527783827421427e-13, 1.5400862175214098e-14,
-    -4.1505693472872221e-14, -9.5548466988283076e-15, 3.8116806693526224e-15,
-    1.7725601330565264e-15, -3.4254856196772191e-16, -2.8276239805165835e-16,
-    3.4612228676974611e-17, 4.46562142029676e-17, -4.8305044859441821e-18,
+    0.40224520550705442,
+    0.0033691164782556941,
+    6.889758346916824e-5,
+    2.8913705208347565e-6,
+    2.0489185894690637e-7,
+    2.2666689904981781e-8,
+    3.3962320257083863e-9,
+    4.9406023882249696e-10,
+    1.1889147107846438e-11,
+    -3.1499165279632414e-11,
+    -1.3215811840447713e-11,
+    -1.7941785315068061e-12,
+    7.1801244513836662e-13,
+    3.8527783827421427e-13,
+    1.5400862175214098e-14,
+    -4.1505693472872221e-14,
+    -9.5548466988283076e-15,
+    3.8116806693526224e-15,
+    1.7725601330565264e-15,
+    -3.4254856196772191e-16,
+    -2.8276239805165835e-16,
+    3.4612228676974611e-17,
+    4.46562142029676e-17,
+    -4.8305044859441821e-18,
 )
 
 
@@ -212,12 +273,17 @@ def bessel_i1e_slope(ans: Value, x: Value) -> Value:
 
 
 bessel_i0e: Elementwise = Elementwise(
-    "bessel_i0e", by_scipy("i0e"),
-    lambda ctx, out, x: lower_as(ctx, bessel_i0e_series, x), "f",
+    "bessel_i0e",
+    by_scipy("i0e"),
+    lambda ctx, out, x: lower_as(ctx, bessel_i0e_series, x),
+    "f",
     [lambda t, ans, x: mul(t, sub(bessel_i1e(x), mul(sign(x), ans)))],
 )
 bessel_i1e: Elementwise = Elementwise(
-    "bessel_i1e", by_scipy("i1e"), by_chlo("bessel_i1e"), "f",
+    "bessel_i1e",
+    by_scipy("i1e"),
+    by_chlo("bessel_i1e"),
+    "f",
     [lambda t, ans, x: mul(t, bessel_i1e_slope(ans, x))],
 )
 
@@ -266,25 +332,45 @@ def igamma_slope(a: Any, x: Any) -> Any:
 
 
 igamma: Elementwise = Elementwise(
-    "igamma", by_scipy("gammainc"), by_callback(by_scipy("gammainc")), "f",
-    [lambda t, ans, a, x: mul(t, igamma_grad_a(a, x)),
-     lambda t, ans, a, x: mul(t, gamma_density(a, x))],
+    "igamma",
+    by_scipy("gammainc"),
+    by_callback(by_scipy("gammainc")),
+    "f",
+    [
+        lambda t, ans, a, x: mul(t, igamma_grad_a(a, x)),
+        lambda t, ans, a, x: mul(t, gamma_density(a, x)),
+    ],
 )
 igammac: Elementwise = Elementwise(
-    "igammac", by_scipy("gammaincc"), by_callback(by_scipy("gammaincc")), "f",
-    [lambda t, ans, a, x: neg(mul(t, igamma_grad_a(a, x))),
-     lambda t, ans, a, x: neg(mul(t, gamma_density(a, x)))],
+    "igammac",
+    by_scipy("gammaincc"),
+    by_callback(by_scipy("gammaincc")),
+    "f",
+    [
+        lambda t, ans, a, x: neg(mul(t, igamma_grad_a(a, x))),
+        lambda t, ans, a, x: neg(mul(t, gamma_density(a, x))),
+    ],
 )
 igamma_grad_a: Elementwise = Elementwise(
-    "igamma_grad_a", igamma_slope, by_callback(igamma_slope), "f",
-    [no_partial("igamma_grad_a", "its first argument"),
-     lambda t, ans, a, x: mul(t, mul(gamma_density(a, x), sub(log(x), digamma(a))))],
+    "igamma_grad_a",
+    igamma_slope,
+    by_callback(igamma_slope),
+    "f",
+    [
+        no_partial("igamma_grad_a", "its first argument"),
+        lambda t, ans, a, x: mul(t, mul(gamma_density(a, x), sub(log(x), digamma(a)))),
+    ],
 )
 betainc: Elementwise = Elementwise(
-    "betainc", by_scipy("betainc"), by_callback(by_scipy("betainc")), "f",
-    [no_partial("betainc", "its first argument"),
-     no_partial("betainc", "its second argument"),
-     lambda t, ans, a, b, x: mul(t, beta_density(a, b, x))],
+    "betainc",
+    by_scipy("betainc"),
+    by_callback(by_scipy("betainc")),
+    "f",
+    [
+        no_partial("betainc", "its first argument"),
+        no_partial("betainc", "its second argument"),
+        lambda t, ans, a, b, x: mul(t, beta_density(a, b, x)),
+    ],
 )
 
 # -- logarithms that vanish with their factor ------------------------------------------
@@ -318,15 +404,21 @@ def numpy_x_times(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 xlogy: Elementwise = Elementwise(
-    "xlogy", numpy_x_times(np.log),
-    lambda ctx, out, x, y: lower_as(ctx, x_times_log, x, y), "f",
+    "xlogy",
+    numpy_x_times(np.log),
+    lambda ctx, out, x, y: lower_as(ctx, x_times_log, x, y),
+    "f",
     [lambda t, ans, x, y: mul(t, log(y)), lambda t, ans, x, y: mul(t, div(x, y))],
 )
 xlog1py: Elementwise = Elementwise(
-    "xlog1py", numpy_x_times(np.log1p),
-    lambda ctx, out, x, y: lower_as(ctx, x_times_log1p, x, y), "f",
-    [lambda t, ans, x, y: mul(t, log1p(y)),
-     lambda t, ans, x, y: mul(t, div(x, add(y, 1.0)))],
+    "xlog1py",
+    numpy_x_times(np.log1p),
+    lambda ctx, out, x, y: lower_as(ctx, x_times_log1p, x, y),
+    "f",
+    [
+        lambda t, ans, x, y: mul(t, log1p(y)),
+        lambda t, ans, x, y: mul(t, div(x, add(y, 1.0))),
+    ],
 )
 
 # -- normal distribution ---------------------------------------------------------------
@@ -335,28 +427,70 @@ _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 # Rational approximations of the quantile: Wichura, Algorithm AS 241, Applied
 # Statistics 37 (1988), routine PPND16; numerator and denominator, constant first.
 _CENTRE = (
-    (3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3,
-     1.3731693765509461125e4, 4.5921953931549871457e4, 6.7265770927008700853e4,
-     3.3430575583588128105e4, 2.5090809287301226727e3),
-    (1.0, 4.2313330701600911252e1, 6.8718700749205790830e2, 5.3941960214247511077e3,
-     2.1213794301586595867e4, 3.9307895800092710610e4, 2.8729085735721942674e4,
-     5.2264952788528545610e3),
+    (
+        3.3871328727963666080e0,
+        1.3314166789178437745e2,
+        1.9715909503065514427e3,
+        1.3731693765509461125e4,
+        4.5921953931549871457e4,
+        6.7265770927008700853e4,
+        3.3430575583588128105e4,
+        2.5090809287301226727e3,
+    ),
+    (
+        1.0,
+        4.2313330701600911252e1,
+        6.8718700749205790830e2,
+        5.3941960214247511077e3,
+        2.1213794301586595867e4,
+        3.9307895800092710610e4,
+        2.8729085735721942674e4,
+        5.2264952788528545610e3,
+    ),
 )
 _SHOULDER = (
-    (1.42343711074968357734e0, 4.63033784615654529590e0, 5.76949722146069140550e0,
-     3.64784832476320460504e0, 1.27045825245236838258e0, 2.41780725177450611770e-1,
-     2.27238449892691845833e-2, 7.74545014278341407640e-4),
-    (1.0, 2.05319162663775882187e0, 1.67638483018380384940e0, 6.89767334985100004550e-1,
-     1.48103976427480074590e-1, 1.51986665636164571966e-2, 5.47593808499534494600e-4,
-     1.05075007164441684324e-9),
+    (
+        1.42343711074968357734e0,
+        4.63033784615654529590e0,
+        5.76949722146069140550e0,
+        3.64784832476320460504e0,
+        1.27045825245236838258e0,
+        2.41780725177450611770e-1,
+        2.27238449892691845833e-2,
+        7.74545014278341407640e-4,
+    ),
+    (
+        1.0,
+        2.05319162663775882187e0,
+        1.67638483018380384940e0,
+        6.89767334985100004550e-1,
+        1.48103976427480074590e-1,
+        1.51986665636164571966e-2,
+        5.47593808499534494600e-4,
+        1.05075007164441684324e-9,
+    ),
 )
 _TAIL = (
-    (6.65790464350110377720e0, 5.46378491116411436990e0, 1.78482653991729133580e0,
-     2.96560571828504891230e-1, 2.65321895265761230930e-2, 1.24266094738807843860e-3,
-     2.71155556874348757815e-5, 2.01033439929228813265e-7),
-    (1.0, 5.99832206555887937690e-1, 1.36929880922735805310e-1,
-     1.48753612908506148525e-2, 7.86869131145613259100e-4,
-     1.84631831751005468180e-5, 1.42151175831644588870e-7, 2.04426310338993978564e-15),
+    (
+        6.65790464350110377720e0,
+        5.46378491116411436990e0,
+        1.78482653991729133580e0,
+        2.96560571828504891230e-1,
+        2.65321895265761230930e-2,
+        1.24266094738807843860e-3,
+        2.71155556874348757815e-5,
+        2.01033439929228813265e-7,
+    ),
+    (
+        1.0,
+        5.99832206555887937690e-1,
+        1.36929880922735805310e-1,
+        1.48753612908506148525e-2,
+        7.86869131145613259100e-4,
+        1.84631831751005468180e-5,
+        1.42151175831644588870e-7,
+        2.04426310338993978564e-15,
+    ),
 )
 
 
@@ -414,30 +548,35 @@ def normal_density(x: Value) -> Value:
 
 
 ndtr: Elementwise = Elementwise(
-    "ndtr", by_scipy("ndtr"),
+    "ndtr",
+    by_scipy("ndtr"),
     lambda ctx, out, x: lower_as(
         ctx, lambda x: mul(erfc(mul(x, -math.sqrt(0.5))), 0.5), x
-    ), "f",
+    ),
+    "f",
     [lambda t, ans, x: mul(t, normal_density(x))],
 )
 ndtri: Elementwise = Elementwise(
-    "ndtri", by_scipy("ndtri"),
-    lambda ctx, out, p: lower_as(ctx, normal_quantile, p), "f",
+    "ndtri",
+    by_scipy("ndtri"),
+    lambda ctx, out, p: lower_as(ctx, normal_quantile, p),
+    "f",
     [lambda t, ans, p: div(t, normal_density(ans))],
 )
 log_ndtr: Elementwise = Elementwise(
-    "log_ndtr", by_scipy("log_ndtr"),
-    lambda ctx, out, x: lower_as(ctx, log_normal_cdf, x), "f",
-    [lambda t, ans, x: mul(
-        t, exp(sub(sub(mul(mul(x, x), -0.5), _HALF_LOG_TAU), ans)))],
+    "log_ndtr",
+    by_scipy("log_ndtr"),
+    lambda ctx, out, x: lower_as(ctx, log_normal_cdf, x),
+    "f",
+    [lambda t, ans, x: mul(t, exp(sub(sub(mul(mul(x, x), -0.5), _HALF_LOG_TAU), ans)))],
 )
 
 # -- rectifier -------------------------------------------------------------------------
 
 relu: Elementwise = Elementwise(
-    "relu", lambda x: np.maximum(x, x.dtype.type(0)),
-    lambda ctx, out, x: ctx.emit(
-        "stablehlo.maximum", [x, ctx.constant(0, out)], out
-    ), "iuf",
+    "relu",
+    lambda x: np.maximum(x, x.dtype.type(0)),
+    lambda ctx, out, x: ctx.emit("stablehlo.maximum", [x, ctx.constant(0, out)], out),
+    "iuf",
     [lambda t, ans, x: select(gt(x, 0.0), t, zeros_like(t))],
 )

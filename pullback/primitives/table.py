@@ -125,7 +125,9 @@ min: Row = Row(
 )
 abs: Row = Row(
     "abs", np.abs,
-    lambda ctx, out, x: x if out.dtype.kind == "u" else ctx.emit("stablehlo.abs", [x], out),
+    lambda ctx, out, x: (
+        x if out.dtype.kind == "u" else ctx.emit("stablehlo.abs", [x], out)
+    ),
     NUMBER,
     [lambda t, ans, x: abs_slope(t, ans, x)],
     result="real",
@@ -237,12 +239,12 @@ conj: Row = Row(
 )
 real: Row = Row(
     "real", np.real, "stablehlo.real", "c", [lambda t, ans, x: real(t)],
-    linear=((0,),), transposes=[lambda ct, x: make_complex(ct, mul(ct, 0.0))],
+    linear=((0,),), transposes=[lambda ct, x: make_complex(ct, zeros_like(ct))],
     result="real",
 )
 imag: Row = Row(
     "imag", np.imag, "stablehlo.imag", "c", [lambda t, ans, x: imag(t)],
-    linear=((0,),), transposes=[lambda ct, x: make_complex(mul(ct, 0.0), neg(ct))],
+    linear=((0,),), transposes=[lambda ct, x: make_complex(zeros_like(ct), neg(ct))],
     result="real",
 )
 
@@ -424,12 +426,15 @@ class MakeComplex(Row):
 
     __slots__ = ()
 
+    def linear_result(self, operands: Any) -> Any:
+        return self.abstract(*self.operand_avals(operands))
+
     def abstract(self, *avals: Aval) -> Aval:
         x = Row.abstract(self, *avals)
         if x.dtype.itemsize < 4:
             raise DtypeError(
-                f"complex was given parts of dtype {x.dtype.name}; complex numbers have "
-                "parts of 32 or 64 bits.",
+                f"complex was given parts of dtype {x.dtype.name}; complex numbers "
+                "have parts of 32 or 64 bits.",
                 where=called_at(),
                 mend="Convert them with astype('float32').",
             )
@@ -439,8 +444,8 @@ class MakeComplex(Row):
 make_complex: Row = MakeComplex(
     "complex", lambda x, y: from_parts(x, y),
     "stablehlo.complex", "f",
-    [lambda t, ans, x, y: make_complex(t, mul(t, 0.0)),
-     lambda t, ans, x, y: make_complex(mul(t, 0.0), t)],
+    [lambda t, ans, x, y: make_complex(t, zeros_like(t)),
+     lambda t, ans, x, y: make_complex(zeros_like(t), t)],
     linear=((0, 1),),
     transposes=[lambda ct, x, y: real(ct), lambda ct, x, y: neg(imag(ct))],
 )

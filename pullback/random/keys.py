@@ -149,8 +149,7 @@ def common_shape(shape: Any, who: str, *parameters: Value) -> tuple[int, ...]:
     found = try_broadcast(tuple(shapes if wanted is None else [*shapes, wanted]))
     if found is None or (wanted is not None and found != wanted):
         raise ShapeError(
-            f"random.{who} was given parameters of shapes {shapes} "
-            f"for shape={wanted}.",
+            f"random.{who} was given parameters of shapes {shapes} for shape={wanted}.",
             where=called_at(),
             mend="Give parameters that broadcast to the shape, or leave shape out.",
         )

@@ -143,8 +143,8 @@ def stage_flat(
     """
     trace = StageTrace(name, input_names)
     inputs = [trace.input(a) for a in avals]
-    # A program is many small objects that all stay: each pass of the collector over them
-    # is in vain, and they take two fifths of the time (`benchmarks`: trace grad).
+    # A program is many small objects that all stay: each pass of the collector over
+    # them is in vain, and they take two fifths of the time (`benchmarks`: trace grad).
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -187,10 +187,11 @@ def leaked_error(jaxpr: Jaxpr, var: Var, value: Tracer) -> LeakedTracerError:
     used = f"operation {user.primitive.name}" if user else f"the output of {jaxpr.name}"
     origin = user.origin if user else None
     return LeakedTracerError(
-        f"{used} got {value.describe()}, but the transformation that made it has ended.",
+        f"{used} got {value.describe()}, but the transformation that made it has "
+        "ended.",
         where=f"Called at {origin}." if origin else called_at(),
-        mend="Pass values on as arguments and results: what a bwd rule needs of its fwd "
-        "rule must be among the residuals.",
+        mend="Pass values on as arguments and results: what a bwd rule needs of its "
+        "fwd rule must be among the residuals.",
     )
 
 

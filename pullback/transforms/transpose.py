@@ -93,8 +93,10 @@ def step_origin(frame: FrameType) -> Origin | None:
     """Give the user's line of the step that a running `backward` is at, if noted."""
     values = frame.f_locals
     origins = getattr(values.get("steps"), "origins", None)
-    found = None if origins is None else origins.get(id(values.get("step")))
-    return found  # type: ignore[no-any-return]
+    if origins is None:
+        return None
+    found: Origin | None = origins.get(id(values.get("step")))
+    return found
 
 
 speaks_for(backward, step_origin)
@@ -130,8 +132,8 @@ def wrong_count(primitive: Primitive, cts: Any, count: int) -> RuleArityError:
         f"the transpose rule of operation {primitive.name} returned {given}; the "
         f"operation has {count} operand{'s' if count != 1 else ''}.",
         where=called_at(),
-        mend=f"Let {type(primitive).__name__}.transpose return a tuple with one entry an "
-        "operand, None where there is no cotangent to give.",
+        mend=f"Let {type(primitive).__name__}.transpose return a tuple with one entry "
+        "an operand, None where there is no cotangent to give.",
     )
 
 

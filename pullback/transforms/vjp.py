@@ -222,7 +222,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
         again; or `(output, f_jvp, aux)`.
     """
     check_callable(fun, "linearize")
-    values, in_tree, args = flatten_arguments(primals, fun, "linearize")
+    values, in_tree, _ = flatten_arguments(primals, fun, "linearize")
     flat = Flat(fun, in_tree, has_aux, "linearize")
     outs, program = start(flat, values)
     outs, aux = flat.split(outs)
@@ -235,7 +235,8 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
 
     def complain(found: Mismatch) -> NoReturn:
         raise TreeError(
-            f"the linearization of {name_of(fun)}: tangents{found.path} is {found.what}.",
+            f"the linearization of {name_of(fun)}: tangents{found.path} is "
+            f"{found.what}.",
             where=called_at(),
             mend="Give each argument a tangent of its structure, shape and dtype.",
         )
@@ -259,8 +260,8 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
 class Pullback:
     """The reverse-mode derivative of a function at a point: cotangent -> cotangents.
 
-    Calling it walks the recorded program backwards; it can be called many times. It is a
-    container of its residuals, so that it can be a residual, an argument or an output.
+    Calling it walks the recorded program backwards; it can be called many times. It is
+    a container of its residuals, so it can be a residual, an argument or an output.
     """
 
     __slots__ = ("__weakref__", "program", "shape")
@@ -313,7 +314,8 @@ class Pullback:
     def complain(self, found: Mismatch) -> NoReturn:
         """Raise the error for a cotangent that does not fit."""
         raise TreeError(
-            f"the pullback of {self.shape.name}: cotangent{found.path} is {found.what}.",
+            f"the pullback of {self.shape.name}: cotangent{found.path} is "
+            f"{found.what}.",
             where=called_at(),
             mend="Give a cotangent with the structure, shapes and dtypes of the "
             "output; None stands for zero.",

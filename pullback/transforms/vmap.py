@@ -141,8 +141,8 @@ def check_dims(
             rank = len(x.shape)
             if not -rank <= d < rank:
                 raise BatchError(
-                    f"vmap of {name_of(f)}: {names()[i]} has shape {x.shape}, which has no "
-                    f"axis {d} to map over.",
+                    f"vmap of {name_of(f)}: {names()[i]} has shape {x.shape}, which "
+                    f"has no axis {d} to map over.",
                     where=called_at(),
                     mend="Use in_axes=None for arguments that are not mapped.",
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from pullback.core.primitive import Primitive
 from pullback.core.trace import Value
 from pullback.core.zero import Zero, is_zero
 from pullback.dtypes import Dtype
+from pullback.primitives.callbacks import emit_callback
 from pullback.primitives.creation import BitcastConvertType, Iota, broadcasted_iota
 from pullback.primitives.indexing import PROMISE, take_along_axis
 from pullback.primitives.recipes import batch_to_front, lower_as, shape_error
@@ -29,6 +31,12 @@ from pullback.primitives.table import (
     shift_left,
     xor,
 )
+
+#: From this many elements on, compiled programs on the host call NumPy back to sort: it
+#: uses vector instructions, and is 14 times faster than the compiler's own code at 1e6
+#: float32, 32 times at 1e6 float64. At 3,000 elements both take as long; to order rows
+#: of fewer than `SHORT` elements takes it longer.
+LARGE, SHORT = 4096, 64
 
 
 @frozen
@@ -65,13 +73,16 @@ class Sort(Primitive):
 
     def lower(self, ctx: Any, *operands: Any) -> list[Any]:
         key, n = operands[0].aval, operands[0].aval.shape[self.axis]
+        outs = [Aval(x.aval.shape, x.aval.dtype) for x in operands]
+        wide = len(operands) == 1 or n >= SHORT
+        if ctx.platform == "cpu" and wide and math.prod(key.shape) >= LARGE:
+            return emit_callback(ctx, self.eager, operands, outs, False)
         small = key.dtype.itemsize <= 4 and n < 2**31
         if ctx.platform == "cpu" and self.keys == 1 and small:
             out: list[Any] = lower_as(ctx, self.packed, *operands)
             return out
         scalars = [Aval((), x.aval.dtype) for x in operands for _ in range(2)]
         region = ctx.region(scalars, lambda *pairs: [self.before(ctx, pairs)])
-        outs = [Aval(x.aval.shape, x.aval.dtype) for x in operands]
         attributes = (
             f"dimension = {self.axis} : i64, is_stable = {str(self.stable).lower()}"
         )
@@ -233,6 +244,8 @@ def sort_order(keys: Sequence[Any], axis: int, stable: bool) -> Any:
         key = comparable(keys[0])
         if stable and key.size > 1000 and key.dtype in (np.float32, np.int32):
             return packed_order(key, axis)
+        if stable and key.size > 1000 and key.dtype.kind in "iuf":
+            return order_by_runs(key, axis)
         return np.argsort(key, axis, kind="stable" if stable else None)
     return np.lexsort([comparable(k) for k in reversed(keys)], axis)
 
@@ -253,6 +266,25 @@ def packed_order(x: Any, axis: int) -> Any:
     places = np.arange(x.shape[axis], dtype=np.int64).reshape(along)
     joined = np.sort((bits.astype(np.int64) << 32) | places, axis)
     return joined & 0xFFFFFFFF
+
+
+def order_by_runs(x: Any, axis: int) -> Any:
+    """Give the stable order from an unstable one, by sorting places in runs of equals.
+
+    With vector instructions this takes a quarter of the time of a stable sort.
+    """
+    along = np.moveaxis(x, axis, -1)
+    order = np.argsort(along, -1)
+    found = np.take_along_axis(along, order, -1)
+    before, after = found[..., :-1], found[..., 1:]
+    rises = before != after
+    if x.dtype.kind == "f":
+        rises &= ~(np.isnan(before) & np.isnan(after))
+    if not rises.all():
+        runs = np.zeros(found.shape, np.int64)
+        np.cumsum(rises, -1, out=runs[..., 1:])
+        order = np.sort((runs << 32) | order, -1) & 0xFFFFFFFF
+    return np.moveaxis(order, -1, axis)
 
 
 def sort(

@@ -151,3 +151,34 @@ def test_what_does_not_fit_is_refused():
         sorting.TopK(6).abstract(x.aval)
     with pytest.raises(ShapeError, match=r"different shapes: f64\[3,5\], f64\[3,4\]"):
         sorting.Sort(0).abstract(x.aval, from_host(X[:, 1:]).aval)
+
+
+def untidy(count, dtype):
+    """Give numbers with ties, nan and zeros of both signs."""
+    x = RNG.integers(-9, 9, count).astype(dtype)
+    if x.dtype.kind == "f":
+        x[RNG.random(count) < 0.1] = np.nan
+        x[RNG.random(count) < 0.1] = -0.0
+    return x
+
+
+@pytest.mark.parametrize("dtype", ["f8", "i8", "u4", "f4", "i4", "f2"])
+def test_fast_orders_are_stable(dtype):
+    for shape, axis in (((5000,), 0), ((70, 80), 0), ((70, 80), 1)):
+        x = untidy(shape, dtype)
+        found = sorting.sort_order([x], axis, True)
+        np.testing.assert_array_equal(found, np.argsort(x, axis, kind="stable"))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "i4"])
+@pytest.mark.parametrize("count", [sorting.LARGE - 1, sorting.LARGE])
+def test_compiled_sorts_of_all_sizes_agree(dtype, count):
+    x = from_host(untidy(count, dtype), None)
+    program = jit(lambda x: [*sorting.sort([x], 0), sorting.argsort(x, 0)])
+    values, order = program(x)
+    assert ("callback" in program.lower(x).as_text()) == (count >= sorting.LARGE)
+    wanted = np.argsort(np.asarray(x), kind="stable")
+    np.testing.assert_array_equal(np.asarray(order), wanted)
+    kept = np.asarray(x)[wanted]
+    np.testing.assert_array_equal(np.asarray(values), kept)
+    assert np.all((np.signbit(values) == np.signbit(kept)) | np.isnan(kept))

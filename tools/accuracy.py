@@ -178,9 +178,12 @@ def error(found: float, exact: mp.mpf, dtype: np.dtype) -> float:
 
 def compiled(name: str, arguments: list[np.ndarray], own: bool) -> np.ndarray:
     """Compute by a compiled program; by the compiler's own code if `own`."""
-    few = 2**62 if own else rows.FEW
-    with mock.patch.object(rows, "FEW", few), pullback.enable_x64(True):
-        return np.asarray(pullback.jit(lambda *xs: getattr(lax, name)(*xs))(*arguments))
+    count = len(arguments[0])
+    enough = [np.resize(x, max(count, rows.FEW)) for x in arguments]
+    many = 0 if own else rows.MANY
+    with mock.patch.object(rows, "MANY", many), pullback.enable_x64(True):
+        f = pullback.jit(lambda *xs: getattr(lax, name)(*xs))
+        return np.asarray(f(*enough))[:count]
 
 
 def worst(

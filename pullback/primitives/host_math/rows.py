@@ -30,10 +30,12 @@ FORMULAS: MappingProxyType[str, tuple[Formula, Formula]] = MappingProxyType(
     }
 )
 
-# A formula makes the first call of a small program some milliseconds dearer, so fewer
-# elements are left to the compiler's own code; and so are the calls after MANY, whose
-# copies would make compiling slow.
-FEW, MANY = 64, 64
+# A formula makes the first call of a program 7 to 12 ms dearer, and saves 4 ns an
+# element of each call: fewer elements are left to the compiler's own code, unless this is
+# far from right (docs/accuracy.md). So are the calls after MANY, since their copies would
+# make compiling slow.
+FEW, MANY = 512, 64
+ALWAYS = frozenset(("asin", "lgamma", "digamma"))
 
 
 def by_formula(
@@ -54,7 +56,7 @@ def by_formula(
         if (
             ctx.platform != "cpu"
             or not dtypes.is_float(out.dtype)
-            or math.prod(out.shape) < FEW
+            or (math.prod(out.shape) < FEW and name not in ALWAYS)
             or ctx.uses[title, out.shape] >= MANY
         ):
             if isinstance(otherwise, str):

@@ -1,10 +1,12 @@
+"""Batching: values with one more axis, and programs of whole batches."""
+
 import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import grad, jit, make_jaxpr, vmap
+from pullback import custom_jvp, grad, jit, linearize, make_jaxpr, vmap
 from pullback.core.jaxpr import evaluate
-from pullback.errors import BatchError
+from pullback.errors import BatchError, LinearityError, TracerBoolError
 from pullback.transforms.batch import batch_flat, batch_jaxpr
 
 
@@ -96,3 +98,20 @@ def test_vmap_errors_say_what_is_wrong(call, said):
         call()
     assert "vmap of f" in str(caught.value)
     assert "test_batch.py:" in str(caught.value)
+
+
+def test_batch_of_tangents_mapped_twice_refuses_as_tangents_do():
+    def f(x):
+        return jnp.sin(x)
+
+    _, f_jvp = linearize(f, 1.0)
+
+    def look(t):
+        return 1.0 if f_jvp(t) > 0 else 2.0
+
+    with pytest.raises(TracerBoolError, match="mapped over 2 elements"):
+        vmap(vmap(look))(jnp.ones((3, 2)))
+    rule = custom_jvp(f)
+    rule.defjvp(lambda p, t: (f(*p), vmap(vmap(lambda u: u * float(u)))(t[0])))
+    with pytest.raises(LinearityError, match="was asked of a tangent"):
+        grad(lambda x: rule(x).sum())(jnp.ones((2, 2)))

@@ -1,11 +1,14 @@
+"""Forward mode: values paired with tangents."""
+
 import numpy as np
 import pytest
 
 import pullback.numpy as jnp
 from pullback import dtypes, float0, grad, jit, jvp, lax, make_jaxpr, vmap
 from pullback.core.jaxpr import evaluate
-from pullback.core.zero import Zero, is_zero
+from pullback.core.zero import Forbidden, Zero, is_zero
 from pullback.errors import NotAnArrayError, TreeError
+from pullback.primitives.structural import instantiate
 from pullback.transforms.jvp import jvp_flat, jvp_jaxpr
 
 
@@ -101,3 +104,23 @@ def test_tangents_have_the_dtype_of_primals():
 
 def test_stop_gradient_has_a_zero_tangent():
     assert jvp(lambda x: x * lax.stop_gradient(x), (3.0,), (1.0,))[1] == 3.0
+
+
+def forbidden(aval):
+    return Forbidden(aval, lambda: KeyError("asked for"))
+
+
+def test_results_of_a_forbidden_tangent_are_forbidden_too():
+    x = jnp.arange(3.0)
+    outs, dots = jvp_flat(lambda x: [jnp.sin(x) * 2, x + 1], [x], [forbidden(x.aval)])
+    np.testing.assert_allclose(outs[0], 2 * np.sin(np.arange(3)), rtol=1e-6)
+    assert [type(t) for t in dots] == [Forbidden, Forbidden]
+    with pytest.raises(KeyError, match="asked for"):
+        instantiate(dots[0])
+
+
+def test_integers_made_of_a_forbidden_tangent_are_constants():
+    x = jnp.arange(3.0)
+    _, dots = jvp_flat(lambda x: lax.top_k(x, 2), [x], [forbidden(x.aval)])
+    assert type(dots[0]) is Forbidden
+    assert is_zero(dots[1])

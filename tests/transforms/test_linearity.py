@@ -1,10 +1,14 @@
+"""What is linear in what, and the errors about it."""
+
 import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import jit, make_jaxpr
+from pullback import grad, jit, make_jaxpr
 from pullback.core.jaxpr import evaluate
+from pullback.core.primitive import Primitive
 from pullback.errors import LinearityError
+from pullback.primitives.structural import frozen
 from pullback.primitives.table import add, mul, sin
 from pullback.transforms.linearity import linear_group
 from pullback.transforms.split import split_jaxpr
@@ -72,3 +76,26 @@ def test_groups_of_linear_operands():
     assert linear_group(mul, (True, True)) is None
     assert linear_group(add, (True, True)) == (0, 1)
     assert linear_group(sin, (True,)) is None
+
+
+@frozen
+class Doubled(Primitive):
+    """An operation from outside that does not say that it is linear."""
+
+    def abstract(self, x):
+        return x
+
+    def eager(self, x):
+        return x + x
+
+    def jvp(self, primals, tangents):
+        return self(primals[0]), self(tangents[0])
+
+
+def test_operation_from_outside_is_told_to_declare_itself():
+    with pytest.raises(LinearityError) as caught:
+        grad(Doubled())(1.0)
+    message = str(caught.value)
+    assert "operation doubled was applied to a tangent" in message
+    assert "If Doubled is linear there, say so in its class" in message
+    assert "`linear = ((0,),)`" in message

@@ -1,3 +1,5 @@
+"""Linearization: run once, with the linear program recorded."""
+
 import gc
 import weakref
 
@@ -7,7 +9,9 @@ import pytest
 import pullback.numpy as jnp
 from pullback import grad, jit, linearize, make_jaxpr, tree_util, vmap
 from pullback.core.jaxpr import evaluate
-from pullback.errors import TreeError
+from pullback.core.primitive import Primitive
+from pullback.errors import LinearityError, TreeError
+from pullback.primitives.structural import frozen
 from pullback.transforms.linearize import (
     flatten_program,
     linearize_flat,
@@ -92,3 +96,56 @@ def test_residuals_are_released_with_the_linear_function():
     del x, f_lin
     gc.collect()
     assert kept() is None
+
+
+def rule_giving(tangent):
+    f = custom_jvp(lambda x: x * 2)
+    f.defjvp(tangent)
+    return f
+
+
+def test_linear_steps_are_counted_by_their_container():
+    _, program = linearize_flat(lambda x: [jnp.sin(x) * 2], [jnp.float32(1.0)])
+    recorded = tree_util.tree_structure(program)
+    assert "linear steps>" in str(recorded)
+
+
+def test_zeros_passed_into_a_compiled_linear_function_leave_no_steps():
+    _, f_jvp = linearize(jit(lambda x, y: x * 2 + jnp.sin(y)), 1.0, 2.0)
+    outs, program = linearize_flat(lambda t: [f_jvp(t, None)], [jnp.float32(1.0)])
+    assert outs == [2.0]
+    assert program(jnp.float32(3.0)) == [6.0]
+
+
+def test_derivative_of_an_operation_with_a_constant_tangent_is_refused():
+    message = r"gave a tangent of type f32\[\] that does not depend on its input"
+    with pytest.raises(LinearityError, match=message) as caught:
+        grad(Shifted())(1.0)
+    assert "Multiply the derivative by the input's tangent" in str(caught.value)
+
+
+def test_operation_whose_primal_output_uses_a_tangent_is_refused():
+    with pytest.raises(LinearityError, match="primal output of a derivative rule dep"):
+        grad(Mixed())(1.0)
+
+
+@frozen
+class Shifted(Primitive):
+    """An operation whose tangent is a constant."""
+
+    def abstract(self, x):
+        return x
+
+    def eager(self, x):
+        return x
+
+    def jvp(self, primals, tangents):
+        return primals[0], jnp.float32(1.0)
+
+
+@frozen
+class Mixed(Shifted):
+    """An operation whose primal output is its tangent."""
+
+    def jvp(self, primals, tangents):
+        return tangents[0], tangents[0]

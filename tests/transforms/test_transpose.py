@@ -1,17 +1,23 @@
+"""Transposition: cotangents through linear programs, backwards."""
+
 import numpy as np
 import pytest
 
 import pullback.numpy as jnp
 from pullback import (
     ShapeDtypeStruct,
+    grad,
     jit,
+    lax,
     linear_transpose,
     make_jaxpr,
     vmap,
 )
 from pullback.core.jaxpr import evaluate
+from pullback.core.primitive import Primitive
 from pullback.core.zero import is_zero
-from pullback.errors import GradError, LinearityError, TreeError
+from pullback.errors import GradError, LinearityError, RuleArityError, TreeError
+from pullback.primitives.structural import frozen
 from pullback.transforms.linearize import linearize_flat
 from pullback.transforms.transpose import backward, transpose_jaxpr
 
@@ -72,3 +78,43 @@ def test_transposed_program_gives_what_was_asked():
     assert t_bar == 17.0
     back, nonzero = transpose_jaxpr(jaxpr, [False, True, True], [True, False], True)
     assert len(back.outputs) == 2
+
+
+@frozen
+class Careless(Primitive):
+    """A linear operation whose transpose rule forgets what to give."""
+
+    found: object
+
+    linear = ((0,), (1,))
+
+    def abstract(self, x, y):
+        return x
+
+    def eager(self, x, y):
+        return x
+
+    def jvp(self, primals, tangents):
+        return self(*primals), self(tangents[0], primals[1])
+
+    def transpose(self, ct, x, y):
+        return self.found
+
+
+@pytest.mark.parametrize(
+    ("found", "given"),
+    [((1.0,), "1 entries"), (None, "a NoneType"), ((1.0,) * 3, "3 entries")],
+)
+def test_transpose_rule_without_one_entry_an_operand_is_refused(found, given):
+    message = f"transpose rule of operation careless returned {given}; .* 2 operands"
+    with pytest.raises(RuleArityError, match=message) as caught:
+        grad(lambda x: Careless(found)(x, 2.0))(1.0)
+    assert "Let Careless.transpose return a tuple" in str(caught.value)
+
+
+def test_results_that_nothing_needs_are_not_transposed():
+    def f(x):
+        lax.top_k(x * 2, 2)
+        return x.sum()
+
+    np.testing.assert_array_equal(grad(f)(jnp.arange(3.0)), np.ones(3))

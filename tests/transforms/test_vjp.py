@@ -1,9 +1,15 @@
+"""Pullbacks: many calls, checks of cotangents, residuals."""
+
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import float0, jit, tree_util, vjp, vmap
-from pullback.errors import GradError, TreeError
+from pullback import float0, grad, jit, linearize, tree_util, vjp, vmap
+from pullback.errors import ArgumentError, GradError, TreeError
+from pullback.transforms.vjp import merge_logs
 
 
 def test_vjp_gives_a_cotangent_for_each_argument():
@@ -89,3 +95,51 @@ def test_vjp_of_a_callable_argument():
 def test_aux_must_come_in_a_pair():
     with pytest.raises(GradError, match="not a pair"):
         vjp(lambda x: x, 1.0, has_aux=True)
+
+
+def test_logs_that_are_no_dicts_are_given_one_by_one():
+    assert merge_logs([]) == {}
+    assert merge_logs([{"a": 1, "b": 2}, {"a": 3}]) == {"a": 3, "b": 2}
+    assert merge_logs(["one"]) == "one"
+    assert merge_logs(["one", {"a": 1}]) == ["one", {"a": 1}]
+
+
+def test_pullback_is_called_many_times():
+    runs = []
+    _, pull = vjp(lambda x: runs.append(1) or jnp.sin(x) * x, jnp.arange(3.0))
+    first, second = pull(jnp.ones(3))[0], pull(2 * jnp.ones(3))[0]
+    np.testing.assert_allclose(second, 2 * np.asarray(first), rtol=1e-6)
+    assert len(runs) == 1
+
+
+def test_pullback_releases_its_residuals_when_it_goes():
+    def f(x):
+        y = jnp.exp(x)
+        kept.append(weakref.ref(y.primal))
+        return jnp.sin(y) * 2
+
+    kept: list = []
+    _, pull = vjp(f, jnp.ones(3))
+    pull(jnp.ones(3))
+    del pull
+    gc.collect()
+    assert kept[0]() is None
+
+
+def test_gradient_keeps_no_residuals():
+    def f(x):
+        y = jnp.exp(x)
+        kept.append(weakref.ref(y.primal))
+        return (jnp.sin(y) * 2).sum()
+
+    kept: list = []
+    grad(f)(jnp.ones(3))
+    gc.collect()
+    assert kept[0]() is None
+
+
+@pytest.mark.parametrize("transform", [vjp, linearize])
+def test_what_is_no_function_is_refused(transform):
+    name = transform.__name__
+    with pytest.raises(ArgumentError, match=rf"{name} was given a float.*{name}\(f\)"):
+        transform(1.0, 2.0)

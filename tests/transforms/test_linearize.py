@@ -98,12 +98,6 @@ def test_residuals_are_released_with_the_linear_function():
     assert kept() is None
 
 
-def rule_giving(tangent):
-    f = custom_jvp(lambda x: x * 2)
-    f.defjvp(tangent)
-    return f
-
-
 def test_linear_steps_are_counted_by_their_container():
     _, program = linearize_flat(lambda x: [jnp.sin(x) * 2], [jnp.float32(1.0)])
     recorded = tree_util.tree_structure(program)

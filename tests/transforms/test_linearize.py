@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import grad, jit, linearize, make_jaxpr, tree_util, vmap
+from pullback import custom_jvp, grad, jit, linearize, make_jaxpr, tree_util, vmap
 from pullback.core.jaxpr import evaluate
 from pullback.core.primitive import Primitive
 from pullback.errors import LinearityError, TreeError
@@ -143,3 +143,29 @@ class Mixed(Shifted):
 
     def jvp(self, primals, tangents):
         return tangents[0], tangents[0]
+
+
+def test_zero_tangent_through_a_compiled_call_leaves_no_step():
+    f = custom_jvp(lambda x, y: x + y)
+    twice = jit(lambda t: 2 * t)
+    f.defjvp(lambda p, t: (f(*p), t[0] + twice(t[1])))
+    _, program = linearize_flat(lambda x: [f(x, 3.0)], [jnp.float32(1.0)])
+    assert program(jnp.float32(5.0)) == [5.0]
+    assert "jit" not in [primitive.name for primitive, _, _ in program.steps]
+
+
+def test_staged_zero_added_twice_to_a_tangent_is_made_once():
+    f = custom_jvp(lambda x: x * 2)
+
+    @f.defjvp
+    def f_jvp(primals, tangents):
+        zero = jnp.zeros_like(primals[0])
+        return f(*primals), (2 * tangents[0] + zero) + zero
+
+    x = jnp.ones(3)
+    jaxpr = make_jaxpr(lambda x: f(x))(x).jaxpr
+    linear = linearize_jaxpr(jaxpr, [True]).linear
+    names = [eqn.primitive.name for eqn in linear.eqns]
+    assert names.count("add") == 2
+    assert len(names) == 4
+    np.testing.assert_array_equal(evaluate(linear, [x])[0], 2 * np.ones(3))

@@ -58,6 +58,7 @@ coverage: .venv/dev.stamp ## Lines and branches covered; the centre entirely.
 
 bench: .venv/dev.stamp ## Compare with JAX, autograd and PyTorch.
 	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.loop_memory
 
 fix: .venv/dev.stamp ## Format the code and mend what the linter can.
 	$(BIN)/ruff format $(SOURCES)

@@ -44,6 +44,10 @@ ROWS: dict[str, Row] = {
     "grad": Row("eager `grad` of log(1 + exp x)", 1.0, "autograd"),
     "grad_jvp": Row("the same with a custom jvp rule", 45e-6, ""),
     "grad_vjp": Row("the same with a custom vjp rule", 45e-6, ""),
+    "hessian_forward": Row("forward over reverse, jvp and vjp rules"),
+    "hessian_forward_jvp": Row("the same, jvp rule only"),
+    "hessian_reverse": Row("reverse over forward, jvp and vjp rules"),
+    "hessian_reverse_jvp": Row("the same, jvp rule only"),
     "trace": Row("trace `grad` of a 100-layer MLP", 0.15),
     "lower": Row("lower that to StableHLO", 0.1),
     "first_call": Row("first call of a small `jit` function", 0.9),
@@ -70,9 +74,12 @@ def load(peer: str) -> Any:
         return SimpleNamespace(
             np=importlib.import_module(f"{peer}.numpy"),
             lax=importlib.import_module(f"{peer}.lax"),
+            peer=peer,
             **{
                 name: getattr(lib, name)
-                for name in "custom_jvp custom_vjp grad jit make_jaxpr".split()
+                for name in (
+                    "custom_jvp custom_vjp grad jacfwd jacrev jit make_jaxpr".split()
+                )
             },
         )
     if peer == "autograd":
@@ -180,6 +187,57 @@ def grad_vjp(lib):
     )
     gradient = lib.grad(f)
     return lambda: gradient(3.0)
+
+
+def rules_for_sums(lib, both: bool):
+    """Build a function of a vector with a jvp rule, and a vjp rule too if asked."""
+    np = lib.np
+
+    @lib.custom_jvp
+    def f(x):
+        return np.sum(np.log(1.0 + np.exp(x)))
+
+    def slope(x):
+        return 1 - 1 / (1 + np.exp(x))
+
+    def f_jvp(primals, tangents):
+        return f(*primals), np.sum(slope(primals[0]) * tangents[0])
+
+    f.defjvp(f_jvp)
+    if both:
+        f.defvjp(lambda x: (f(x), x), lambda x, g: (slope(x) * g,))
+    return f, np.ones(16)
+
+
+# JAX has one kind of rule a function, so its side of these is the jvp rule alone.
+
+
+@case("hessian_forward", "pullback", "jax")
+def hessian_forward(lib):
+    f, x = rules_for_sums(lib, both=lib.peer == "pullback")
+    hessian = lib.jacfwd(lib.grad(f))
+    return lambda: hessian(x)
+
+
+@case("hessian_forward_jvp", "pullback", "jax")
+def hessian_forward_jvp(lib):
+    f, x = rules_for_sums(lib, both=False)
+    hessian = lib.jacfwd(lib.grad(f))
+    return lambda: hessian(x)
+
+
+@case("hessian_reverse", "pullback", "jax")
+def hessian_reverse(lib):
+    f, x = rules_for_sums(lib, both=lib.peer == "pullback")
+    hessian = lib.jacrev(lib.jacfwd(f))
+    return lambda: hessian(x)
+
+
+@case("hessian_reverse_jvp", "pullback", "jax")
+def hessian_reverse_jvp(lib):
+    f, x = rules_for_sums(lib, both=False)
+    hessian = lib.jacrev(lib.jacfwd(f))
+    return lambda: hessian(x)
 
 
 @case("grad_vjp", "autograd")

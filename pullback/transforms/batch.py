@@ -109,7 +109,7 @@ def batch_flat(
         size: the length of the batch axes.
         values: its inputs, with their batch axes.
         dims: where these axes are; None for an input without.
-        name: the axis name, for collectives and `axis_index`.
+        name: the axis name given to `vmap`.
     """
     trace = BatchTrace(current_trace(), size, name)
     inputs = [trace.pair(x, d) for x, d in zip(values, dims)]

@@ -31,9 +31,9 @@ FORMULAS: MappingProxyType[str, tuple[Formula, Formula]] = MappingProxyType(
 )
 
 # A formula makes the first call of a program 7 to 12 ms dearer, and saves 4 ns an
-# element of each call: fewer elements are left to the compiler's own code, unless this is
-# far from right (docs/accuracy.md). So are the calls after MANY, since their copies would
-# make compiling slow.
+# element of each call: fewer elements are left to the compiler's own code, unless this
+# is far from right (docs/accuracy.md). So are the calls after MANY, since their copies
+# would make compiling slow.
 FEW, MANY = 512, 64
 ALWAYS = frozenset(("asin", "lgamma", "digamma"))
 

@@ -80,6 +80,11 @@ def inward(rng, n, dtype):
     return [(1 - distance) * rng.choice([-1, 1], n)]
 
 
+def inward_negative(rng, n, dtype):
+    """Take arguments just above -1."""
+    return [-abs(x) for x in inward(rng, n, dtype)]
+
+
 def both(x: Callable[..., list], y: Callable[..., list]) -> Callable[..., list]:
     """Take two arguments."""
     return lambda rng, n, dtype: [*x(rng, n, dtype), *y(rng, n, dtype)]
@@ -146,6 +151,23 @@ RANGES = {
         Range("all results", powers),
         Range("base near 1", powers_near_one),
     ],
+    "exp2": [
+        Range("-10 to 10", uniform(-10.0, 10.0)),
+        Range("-120 to 120", uniform(-120.0, 120.0)),
+    ],
+    "cbrt": [
+        Range("-50 to 50", uniform(-50, 50)),
+        Range("log-spaced", spaced(None, None)),
+    ],
+    "log": [
+        Range("log-spaced", positive(spaced(None, None))),
+        Range("around 1", near(1.0)),
+    ],
+    "log1p": [
+        Range("small, log-spaced", spaced(None, 0.9)),
+        Range("around -1", inward_negative),
+        Range("large, log-spaced", positive(spaced(1.0, None))),
+    ],
     "lgamma": GAMMA,
     "digamma": GAMMA,
 }
@@ -158,6 +180,10 @@ EXACT = {
     "atan": mp.atan,
     "atan2": mp.atan2,
     "pow": mp.power,
+    "exp2": lambda x: mp.mpf(2) ** x,
+    "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)),
+    "log": mp.log,
+    "log1p": mp.log1p,
     "lgamma": lambda x: mp.re(mp.loggamma(x)),
     "digamma": mp.digamma,
 }

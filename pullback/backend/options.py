@@ -14,8 +14,8 @@ Options = tuple[tuple[str, Any], ...]
 # instead of 55, with results equal to the last bit and running times within 10 % for
 # elementwise operations, reductions and slices; fused transposes up to 1000 x 1000 run
 # 10 times faster. Loops run 1.5 times slower, matrix products with an epilogue 1.3
-# times, transposes of 3000 x 3000 1.25 times. So: without, for small programs that have
-# none of these; see tests/backend/test_options.py.
+# times, transposes of 3000 x 3000 1.25 times, scatters of 1e5 elements 2.2 times. So
+# without, for small programs that have none of these: tests/backend/test_options.py.
 NO_FUSION_EMITTERS: Options = (("xla_cpu_use_fusion_emitters", False),)
 # Formulas for the host (`primitives/host_math`) are 30 to 150 straight lines each that
 # compile as one loop: they do not count. With vectors of 512 bits instead of 256, which
@@ -24,7 +24,7 @@ NO_FUSION_EMITTERS: Options = (("xla_cpu_use_fusion_emitters", False),)
 HOST_FORMULA = "  func.func private @host_"
 WIDE_VECTORS: Options = (("xla_cpu_prefer_vector_width", 512),)
 SMALL_PROGRAM = 200
-SMALL_PRODUCT, SMALL_TRANSPOSE = 2**14, 2**21
+SMALL_PRODUCT, SMALL_SCATTER, SMALL_TRANSPOSE = 2**14, 2**12, 2**21
 
 
 def choose_options(text: str) -> Options:
@@ -48,6 +48,8 @@ def choose_emitters(text: str) -> Options:
     size = largest_array(text)
     if "stablehlo.dot" in text or "stablehlo.convolution" in text:
         return NO_FUSION_EMITTERS if size <= SMALL_PRODUCT else ()
+    if '"stablehlo.scatter"' in text and size > SMALL_SCATTER:
+        return ()
     if '"stablehlo.transpose"' in text and size > SMALL_TRANSPOSE:
         return ()
     return NO_FUSION_EMITTERS

@@ -256,12 +256,14 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
         )
         return tuple(from_host(i.astype(dtype)) for i in np.nonzero(known))
     size = static_int(size, "nonzero", "size")
-    mask = convert(shaping.ravel(ufuncs.truth(a, "nonzero")), dtype)
-    rank_of = cumulative.cumsum(mask, 0) if mask.shape[0] else mask
-    total = reductions.sum(mask)
-    # The k-th result is the number of places before which fewer than k + 1 were found.
-    wanted = structural.expand_axes(iota(dtype, size), (1,))
-    flat = structural.reduce_sum(convert(table.le(rank_of, wanted), dtype), (1,))
+    mask = shaping.ravel(ufuncs.truth(a, "nonzero"))
+    count = convert(mask, dtype)
+    total = reductions.sum(count)
+    flat: Any = creation.zeros((size,), dtype)
+    if mask.shape[0] and size:
+        rank_of = table.sub(cumulative.cumsum(count, 0), 1)
+        places = table.select(mask, rank_of, structural.full((), size, dtype))
+        flat = flat.at[places].set(iota(dtype, mask.shape[0]), mode="drop")
     found = unravel_index(flat, a.shape)
     fills = (
         fill_value if isinstance(fill_value, tuple) else (fill_value,) * len(a.shape)

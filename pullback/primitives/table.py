@@ -166,19 +166,20 @@ exp: Row = Row("exp", np.exp, "stablehlo.exponential", FLOAT,
     [lambda t, ans, x: mul(t, ans)])
 exp2: Row = Row(
     "exp2", np.exp2,
-    lambda ctx, out, x: ctx.emit("stablehlo.power", [ctx.constant(2, out), x], out),
+    by_formula("exp2", lambda ctx, out, x: ctx.emit(
+        "stablehlo.power", [ctx.constant(2, out), x], out)),
     "f", [lambda t, ans, x: mul(t, mul(ans, float(np.log(2))))],
 )
 expm1: Row = Row("expm1", np.expm1, "stablehlo.exponential_minus_one", FLOAT,
     [lambda t, ans, x: mul(t, add(ans, 1.0))])
-log: Row = Row("log", np.log, "stablehlo.log", FLOAT, [lambda t, ans, x: div(t, x)])
-log1p: Row = Row("log1p", np.log1p, "stablehlo.log_plus_one", FLOAT,
+log: Row = Row("log", np.log, by_formula("log", "stablehlo.log"), FLOAT, [lambda t, ans, x: div(t, x)])
+log1p: Row = Row("log1p", np.log1p, by_formula("log1p", "stablehlo.log_plus_one"), FLOAT,
     [lambda t, ans, x: div(t, add(x, 1.0))])
 sqrt: Row = Row("sqrt", np.sqrt, "stablehlo.sqrt", FLOAT,
     [lambda t, ans, x: div(mul(t, 0.5), ans)])
 rsqrt: Row = Row("rsqrt", lambda x: 1 / np.sqrt(x), "stablehlo.rsqrt", FLOAT,
     [lambda t, ans, x: mul(t, mul(div(ans, x), -0.5))])
-cbrt: Row = Row("cbrt", np.cbrt, "stablehlo.cbrt", "f",
+cbrt: Row = Row("cbrt", np.cbrt, by_formula("cbrt", "stablehlo.cbrt"), "f",
     [lambda t, ans, x: mul(t, div(ans, mul(x, 3.0)))])
 pow: Row = Row(
     "pow", np.power, by_formula("pow", "stablehlo.power"), FLOAT,

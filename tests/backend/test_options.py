@@ -29,6 +29,8 @@ def text_of(*operations, type="tensor<8x8xf32>"):
         (text_of("convolution", type="tensor<512x512xf32>"), ()),
         (text_of("transpose", type="tensor<1000x1000xf32>"), NO_FUSION_EMITTERS),
         (text_of("transpose", type="tensor<3000x3000xf32>"), ()),
+        (text_of("scatter", type="tensor<1000xf32>"), NO_FUSION_EMITTERS),
+        (text_of("scatter", type="tensor<100000xf32>"), ()),
         (text_of("sine", type="tensor<3000x3000xf32>"), NO_FUSION_EMITTERS),
         (text_of(*["sine"] * (SMALL_PROGRAM + 2)), ()),
     ],

@@ -58,6 +58,7 @@ FITS = [
     Fit("ATAN", "atan(t) / t in t^2, |t| <= 1", arctangent, 0, 1, 12),
     Fit("LOG2", "log2((1+s)/(1-s)) / s in s^2", logarithm, 0, SLOPE**2 * 1.001, 5),
     Fit("EXP2", "2^t, |t| <= 1/2", power, -0.5, 0.5, 7),
+    Fit("CBRT", "the cube root of 0.35 to 2.83", mp.cbrt, 0.35, 2.84, 4),
     Fit("SIN_DOUBLE", "sin(2 pi t) / t in t^2, |t| <= 1/4", sine, 0, 1 / 16, 8),
     Fit(
         "LGAMMA",

@@ -1,4 +1,4 @@
-"""pow, and the logarithm and exponential it is made of."""
+"""Powers, cube roots, and the logarithms and exponentials they are made of."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from pullback import dtypes
-from pullback.primitives.host_math.coefficients import EXP2, LOG2
+from pullback.primitives.host_math.coefficients import CBRT, EXP2, LOG2
 from pullback.primitives.host_math.expression import Term, halved, polynomial, widen
 
 _INT64 = np.dtype("i8")
@@ -93,6 +93,51 @@ def log_positive(x: Term) -> Term:
     return x.equals(math.inf).choose(x, found)
 
 
+def log_double(x: Term) -> Term:
+    """Give the natural logarithm of float64."""
+    found = x.equals(0.0).choose(-math.inf, log_positive(x))
+    return (x >= 0.0).choose(found, math.nan)
+
+
+def log1p_double(x: Term) -> Term:
+    """Give log(1 + x) of float64: what 1 + x loses makes a correction."""
+    # The compiler takes (x + 1) - 1 for x, but not through the maximum.
+    total = (x + 1.0).max(0.0)
+    lost = (x - (total - 1.0)) / total
+    found = log_positive(total) + (abs(x) < 2.0**53).choose(lost, 0.0)
+    found = x.equals(-1.0).choose(-math.inf, found)
+    found = (x >= -1.0).choose(found, math.nan)
+    return (abs(x) < 2.0**-54).choose(x, found)
+
+
+# -- cube roots ------------------------------------------------------------------------
+
+
+def cube_root(x: Term) -> Term:
+    """Give the cube root of a positive normal float64, or of 0 or inf."""
+    m, exponent = mantissa(x)
+    third = (exponent * (1 / 3)).round()
+    # Halley's method, which takes the error to its cube.
+    scaled = m * power_of_two(exponent - 3.0 * third)
+    t = polynomial(scaled, CBRT)
+    for _ in range(2):
+        cube = t * t * t
+        t = t - t * ((cube - scaled) / (2.0 * cube + scaled))
+    found = t * power_of_two(third)
+    same = x.equals(0.0) | x.equals(math.inf) | x.differs(x)
+    return same.choose(x, found)
+
+
+def cbrt_single(x: Term) -> Term:
+    """Give the cube root of float32."""
+    return cube_root(widen(abs(x))).to(dtypes.float32).with_sign(x.sign_bit())
+
+
+def cbrt_double(x: Term) -> Term:
+    """Give the cube root of float64."""
+    return cube_root(abs(x)).with_sign(x.sign_bit())
+
+
 # -- float32, by float64 ---------------------------------------------------------------
 
 
@@ -103,13 +148,22 @@ def log2_of(x: Term) -> Term:
     return s * polynomial(s * s, LOG2) + exponent
 
 
+def exp2_single(x: Term) -> Term:
+    """Give 2 to the power of float32."""
+    return exp2_wide(x.to(dtypes.float64)).to(dtypes.float32)
+
+
+def exp2_wide(t: Term) -> Term:
+    """Give 2 to the power of float64, to 34 bits, for results in float32."""
+    t = t.max(-300.0).min(300.0)
+    n = t.round()
+    return polynomial(t - n, EXP2) * power_of_two(n)
+
+
 def pow_single(x: Term, y: Term) -> Term:
     """Give the power of float32."""
     base = widen(abs(x))
-    t = y.to(dtypes.float64) * log2_of(base)
-    t = t.max(-300.0).min(300.0)
-    n = t.round()
-    size = polynomial(t - n, EXP2) * power_of_two(n)
+    size = exp2_wide(y.to(dtypes.float64) * log2_of(base))
     return finish(x, y, size.to(dtypes.float32), base.equals(0.0))
 
 
@@ -172,7 +226,7 @@ def log2_double(x: Term) -> tuple[Term, Term]:
     return high, z_low - (((high - exponent) - centre_high) - z)
 
 
-def exp2_double(high: Term, low: Term) -> Term:
+def exp2_of_sum(high: Term, low: Term) -> Term:
     """Give 2 to the power of a sum of two."""
     z = high + low
     n = z.max(-1100.0).min(1100.0).round()
@@ -193,10 +247,15 @@ def exp2_double(high: Term, low: Term) -> Term:
     return (z < -1100.0).choose(0.0, found)
 
 
+def exp2_double(x: Term) -> Term:
+    """Give 2 to the power of float64."""
+    return exp2_of_sum(x, x.like(0.0))
+
+
 def pow_double(x: Term, y: Term) -> Term:
     """Give the power of float64."""
     log_high, log_low = log2_double(x)
     y_high = top(y)
     low = (y - y_high) * log_high + y * log_low
-    size = exp2_double(y_high * log_high, low)
+    size = exp2_of_sum(y_high * log_high, low)
     return finish(x, y, size, x.equals(0.0))

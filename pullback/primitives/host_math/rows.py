@@ -14,8 +14,9 @@ from pullback.primitives.host_math.expression import Term
 
 Formula = Callable[..., Term]
 
-#: For each operation the formulas for float32 and for float64.
-FORMULAS: MappingProxyType[str, tuple[Formula, Formula]] = MappingProxyType(
+#: For each operation the formulas for float32 and for float64; None where the
+#: compiler's own code is as good.
+FORMULAS: MappingProxyType[str, tuple[Formula | None, Formula]] = MappingProxyType(
     {
         "sin": (circular.sin_single, circular.sin_double),
         "cos": (circular.cos_single, circular.cos_double),
@@ -25,6 +26,10 @@ FORMULAS: MappingProxyType[str, tuple[Formula, Formula]] = MappingProxyType(
         "atan": (inverse.atan_single, inverse.atan_double),
         "atan2": (inverse.atan2_single, inverse.atan2_double),
         "pow": (power.pow_single, power.pow_double),
+        "exp2": (power.exp2_single, power.exp2_double),
+        "cbrt": (power.cbrt_single, power.cbrt_double),
+        "log": (None, power.log_double),
+        "log1p": (None, power.log1p_double),
         "lgamma": (gamma.lgamma_single, gamma.lgamma_double),
         "digamma": (gamma.digamma_single, gamma.digamma_double),
     }
@@ -51,10 +56,12 @@ def by_formula(
 
     def lower(ctx: Any, out: Aval, *operands: Any) -> Any:
         wide = out.dtype if out.dtype.itemsize >= 4 else dtypes.float32
+        formula = double if wide == dtypes.float64 else single
         shared = Aval(out.shape, wide)
         title = f"host_{name}_{wide.name}"
         if (
-            ctx.platform != "cpu"
+            formula is None
+            or ctx.platform != "cpu"
             or not dtypes.is_float(out.dtype)
             or (math.prod(out.shape) < FEW and name not in ALWAYS)
             or ctx.uses[title, out.shape] >= MANY
@@ -63,7 +70,6 @@ def by_formula(
                 return ctx.emit(otherwise, operands, out)
             return otherwise(ctx, out, *operands)
         ctx.uses[title, out.shape] += 1
-        formula = double if wide == dtypes.float64 else single
 
         def body(*arguments: Any) -> Any:
             constants: dict[Any, Any] = {}

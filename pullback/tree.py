@@ -28,6 +28,8 @@ structure: Callable[..., TreeDef] = functools.partial(
     optree.tree_structure, namespace=_NAMESPACE
 )
 unflatten = optree.tree_unflatten
+#: The structure of a single leaf.
+leaf_structure = structure(0.0)
 map = functools.partial(optree.tree_map, namespace=_NAMESPACE)
 reduce = functools.partial(optree.tree_reduce, namespace=_NAMESPACE)
 all = functools.partial(optree.tree_all, namespace=_NAMESPACE)

@@ -80,9 +80,11 @@ def output_leaves(
     Raises:
         RuleError: a leaf is no array.
     """
+    if type(out) is Array:
+        return [out], tree.leaf_structure
     leaves, treedef = tree.flatten(out)
     for i, leaf in enumerate(leaves):
-        if type(leaf) is not Array and not is_arraylike(leaf):
+        if not is_arraylike(leaf):
             path = tree.path_strings(out)[i]
             who = describe_rule(kind, rule) if kind else name_of(rule)
             raise RuleError(

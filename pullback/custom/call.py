@@ -148,20 +148,21 @@ class CustomCall(Primitive):
         site = self.site
         if site.body_is_rule():
             return self._linearize_body(primals, tangents)
-        index = self.captured(tangents)
-        if index is not None:
-            return self.forbid(primals, index, tangents[index + self.count_consts])
+        leading = self.count_consts + site.count_captured
+        if leading:
+            index = self.captured(tangents)
+            if index is not None:
+                return self.forbid(primals, index, tangents[index + self.count_consts])
+        operands, dots = primals[self.count_consts :], tangents[leading:]
         if not site.has_vjp():
             if not site.has_jvp():
                 raise missing_rule(site.rules.fun, site.kind, site.rules.bwd)
-            operands = primals[self.count_consts :]
-            return site.jvp(operands, self.split(tangents)[1])
-        dots = self.split(tangents)[1]
+            return site.jvp(operands, dots)
         perturbed = [not isinstance(t, Zero) for t in dots]
         # No tangent goes into `fwd`: it runs where its operations would be sent anyway.
         token = current.set(current_trace().parent)  # type: ignore[attr-defined]
         try:
-            forward = site.fwd(primals[self.count_consts :], perturbed)
+            forward = site.fwd(operands, perturbed)
         finally:
             current.reset(token)
         pull = PullbackCall(forward.pull, len(forward.residuals))

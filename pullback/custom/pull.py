@@ -13,7 +13,7 @@ from pullback.core.origin import defined_at, name_of
 from pullback.core.trace import Value, aval_of
 from pullback.core.zero import SymbolicZero, Zero, is_zero
 from pullback.custom.agreement import cotangents_in, pair_of
-from pullback.custom.nondiff import Arguments
+from pullback.custom.nondiff import Arguments, PlainArguments
 from pullback.custom.rule import Rules, describe_rule, name_rule, rule_place
 from pullback.errors import (
     ForwardModeError,
@@ -174,9 +174,11 @@ class Pull:
             error.add_note(note)
         return error
 
-    def _likes(self) -> tuple[list[Any], list[int]]:
+    def _likes(self) -> tuple[Sequence[Any], Sequence[int]]:
         """Give for each argument the tree of its types, and its position."""
         site = self.site
+        if type(site.arguments) is PlainArguments and site.is_flat():
+            return self.in_avals, site.arguments.diff
         trees = iter(site.in_tree.unflatten(self.in_avals))
         likes: list[Any] = []
         positions: list[int] = []

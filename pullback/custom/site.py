@@ -150,6 +150,11 @@ class Site:
             return False
         return rules.vmap is not None or self.kind == "custom_vmap"
 
+    def is_flat(self) -> bool:
+        """Whether every argument is one leaf."""
+        plain = self.wrapper.plain
+        return plain is not None and self.in_tree is plain.in_tree
+
     def forget_tracers(self) -> None:
         """Put holes in place of captured tracers, so that none is kept alive."""
         if self.captured:
@@ -278,7 +283,7 @@ class Site:
         self, operands: Sequence[Value], outs: Sequence[Value], kind: str, rule: Any
     ) -> None:
         """Hold a rule's primal output against the function's."""
-        expected = self.output_type(operands)
+        expected = self.known_type() or self.output_type(operands)
         assert self.out_tree is not None, "set by the rule"
         if expected is not None:
             check_primal_out(outs, self.out_tree, expected, kind, rule, self.rules.fun)
@@ -388,7 +393,8 @@ class Site:
         rules, arguments, leaves = self.open(operands)
         rule = rules.fwd
         assert rule is not None, "asked only where there is one"
-        self.type_key(leaves)
+        if self.key is None:
+            self.type_key(leaves)
         values: Any = self.in_tree.unflatten(leaves)
         if rules.vjp_symbolic:
             flags = iter(perturbed)

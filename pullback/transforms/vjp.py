@@ -77,6 +77,9 @@ class Flat:
         out = self.f(*self.in_tree.unflatten(values))
         if self.has_aux:
             out = self._set_aside(out)
+        elif isinstance(out, Tracer):
+            self.out_tree = tree.leaf_structure
+            return [out]
         leaves, self.out_tree = tree.flatten(out)
         if self.aux is not None:
             aux_leaves, aux_tree = tree.flatten(self.aux)

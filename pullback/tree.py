@@ -136,3 +136,31 @@ register_node(
     lambda p: ((p.args, p.keywords), p.func),
     lambda func, children: Partial(func, *children[0], **children[1]),
 )
+
+
+def structure_text(treedef: TreeDef) -> str:
+    """Write a structure as its container would be written, `*` for each array."""
+    return _text(treedef.unflatten([_STAR] * treedef.num_leaves))
+
+
+_STAR = object()
+
+
+def _text(x: Any) -> str:
+    if x is _STAR:
+        return "*"
+    if x is None:
+        return "None"
+    if isinstance(x, dict):
+        return f"{{{', '.join(f'{k!r}: {_text(v)}' for k, v in x.items())}}}"
+    if is_leaf(x):
+        return type(x).__name__
+    level = one_level(x)
+    children = [_text(child) for child in level.children]
+    if type(x) is list:
+        return f"[{', '.join(children)}]"
+    if type(x) is tuple:
+        return f"({children[0]},)" if len(children) == 1 else f"({', '.join(children)})"
+    if hasattr(x, "_fields"):
+        children = [f"{name}={child}" for name, child in zip(x._fields, children)]
+    return f"{type(x).__name__}({', '.join(children)})"

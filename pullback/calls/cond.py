@@ -449,7 +449,8 @@ def check_same_tree(who: str, f: Any, first: Written, g: Any, other: Written) ->
     at = f" They differ at {paths}." if paths else ""
     raise ControlFlowError(
         f"{who}: branches must have the same structure; {name_of(f)} gave "
-        f"{first.out_tree} and {name_of(g)} gave {other.out_tree}.{at}",
+        f"{tree.structure_text(first.out_tree)} and {name_of(g)} gave "
+        f"{tree.structure_text(other.out_tree)}.{at}",
         where=called_at(),
         mend="Return the same containers, with the same keys, from every branch.",
     )

@@ -296,8 +296,9 @@ class Carry:
         """Raise if a body gives the carry another structure."""
         if found != self.tree:
             raise ControlFlowError(
-                f"{self.who}: the body {name_of(f)} gave a carry of structure {found}; "
-                f"the initial carry has {self.tree}.",
+                f"{self.who}: the body {name_of(f)} gave a carry of structure "
+                f"{tree.structure_text(found)}; the initial carry has "
+                f"{tree.structure_text(self.tree)}.",
                 where=called_at(),
                 mend="Return a carry with the containers of the initial one.",
             )

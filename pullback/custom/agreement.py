@@ -122,7 +122,8 @@ def check_primal_out(
         raise RuleTreeError(
             f"{what} must produce a pair whose first element, the primal output, has "
             f"the container structure of the function's output: expected "
-            f"{tree_text(wanted_tree)}, given {tree_text(out_tree)}.",
+            f"{tree.structure_text(wanted_tree)}, given "
+            f"{tree.structure_text(out_tree)}.",
             where=rule_place(rule),
             mend=mend,
         )
@@ -140,34 +141,6 @@ def check_primal_out(
 def at(path: str) -> str:
     """Write a path for a message, nothing for the root."""
     return f" at {path}" if path else ""
-
-
-def tree_text(treedef: tree.TreeDef) -> str:
-    """Write a structure as its container would be written, `*` for each array."""
-    return _text(treedef.unflatten([_STAR] * treedef.num_leaves))
-
-
-_STAR = object()
-
-
-def _text(x: Any) -> str:
-    if x is _STAR:
-        return "*"
-    if x is None:
-        return "None"
-    if isinstance(x, dict):
-        return f"{{{', '.join(f'{k!r}: {_text(v)}' for k, v in x.items())}}}"
-    if tree.is_leaf(x):
-        return type(x).__name__
-    level = tree.one_level(x)
-    children = list(map(_text, level.children))
-    if type(x) is list:
-        return f"[{', '.join(children)}]"
-    if type(x) is tuple:
-        return f"({children[0]},)" if len(children) == 1 else f"({', '.join(children)})"
-    if hasattr(x, "_fields"):
-        children = [f"{name}={child}" for name, child in zip(x._fields, children)]
-    return f"{type(x).__name__}({', '.join(children)})"
 
 
 #: The error for each kind of mismatch.

@@ -11,7 +11,7 @@ from pullback.core.calling import as_value
 from pullback.core.primitive import Dim
 from pullback.core.trace import Value, aval_of
 from pullback.core.zero import Zero, is_zero
-from pullback.custom.agreement import output_leaves, pair_of, tree_text
+from pullback.custom.agreement import output_leaves, pair_of
 from pullback.custom.pull import Forward
 from pullback.custom.rule import describe_rule, rule_place
 from pullback.errors import RuleError, RuleTreeError
@@ -254,7 +254,7 @@ def run_batching_rule(site: BatchedSite, operands: Sequence[Value]) -> list[Valu
         raise RuleTreeError(
             f"{describe_rule('custom_vmap', rule)} of {site.name} says {out_batched!r} "
             "of what is batched in an output of structure "
-            f"{tree_text(tree.structure(result))}.",
+            f"{tree.structure_text(tree.structure(result))}.",
             where=rule_place(rule),
             mend="Give one bool, or a tree of bools like the output, as second result.",
         ) from None

@@ -119,8 +119,9 @@ class System:
         leaves, treedef = tree.flatten(x)
         if treedef != self.treedef:
             raise TreeError(
-                f"custom_linear_solve: {who} met an x of structure {treedef}; the "
-                f"right side has {self.treedef}.",
+                f"custom_linear_solve: {who} met an x of structure "
+                f"{tree.structure_text(treedef)}; the right side has "
+                f"{tree.structure_text(self.treedef)}.",
                 where=called_at(),
                 mend="Give x the structure of b.",
             )

@@ -62,8 +62,10 @@ class Packing:
         shapes = [x.shape for x in values]
         if treedef != self.treedef or shapes != [shape for shape, _ in self.avals]:
             raise TreeError(
-                f"{self.who} met a value of structure {treedef} and shapes {shapes}, "
-                f"where {self.treedef} and {[s for s, _ in self.avals]} are expected.",
+                f"{self.who} met a value of structure "
+                f"{tree.structure_text(treedef)} and shapes {shapes}, where "
+                f"{tree.structure_text(self.treedef)} and "
+                f"{[s for s, _ in self.avals]} are expected.",
                 where=called_at(),
                 mend="Let the function give what it takes: the same structure and "
                 "shapes.",

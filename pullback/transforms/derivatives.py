@@ -231,7 +231,7 @@ def check_scalar(
         given = (
             f"shape {outs[0].shape} ({aval_of(outs[0])})"
             if flat.out_tree.num_nodes == count == 1
-            else f"a container {flat.out_tree}"
+            else f"a container {tree.structure_text(flat.out_tree)}"
         )
         raise GradError(
             f"Gradient only defined for scalar-output functions: {name_of(f)} gave an "

@@ -281,7 +281,8 @@ def linear_transpose(fun: Callable[..., Any], *args: Any) -> Callable[..., Any]:
         if ct_tree != out_trees[0]:
             raise TreeError(
                 f"the transpose of {name_of(fun)} was given a cotangent of structure "
-                f"{ct_tree}; the output's is {out_trees[0]}.",
+                f"{tree.structure_text(ct_tree)}; the output's is "
+                f"{tree.structure_text(out_trees[0])}.",
                 where=called_at(),
                 mend="Give a cotangent with the structure of the output.",
             )

@@ -115,7 +115,7 @@ def spread_axes(f: Callable[..., Any], what: str, axes: Any, like: Any) -> list[
     except ValueError as error:
         raise BatchError(
             f"vmap of {name_of(f)}: {what} {axes!r} does not fit a value of structure "
-            f"{tree.structure(like)}.",
+            f"{tree.structure_text(tree.structure(like))}.",
             where=called_at(),
             mend="Give an int, None, or a tree of these that is a prefix of the value.",
         ) from error

@@ -4,8 +4,8 @@ import pytest
 
 import pullback.numpy as jnp
 from pullback import custom_vjp, grad, tree, tree_util
-from pullback.custom.agreement import tree_text
 from pullback.errors import RuleTreeError
+from pullback.tree import structure_text
 
 Point = collections.namedtuple("Point", "x y")
 
@@ -38,7 +38,7 @@ class Pair:
 )
 def test_structures_are_written_as_their_containers_are(value, text):
     structure = tree.structure({0: value})
-    assert tree_text(structure) == f"{{0: {text}}}"
+    assert structure_text(structure) == f"{{0: {text}}}"
 
 
 def test_function_without_captured_values_is_the_zero_of_one():

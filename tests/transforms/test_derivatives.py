@@ -203,9 +203,9 @@ def test_real_argument_of_a_holomorphic_function_must_be_refused():
     ("f", "given"),
     [
         (lambda x: x * X, r"shape \(3,\) \(f32\[3\]\)"),
-        (lambda x: (x, x), r"a container PyTreeSpec\(\(\*, \*\)\)"),
-        (lambda x: [x], r"a container PyTreeSpec\(\[\*\]\)"),
-        (lambda x: None, r"a container PyTreeSpec\(None\)"),
+        (lambda x: (x, x), r"a container \(\*, \*\)"),
+        (lambda x: [x], r"a container \[\*\]"),
+        (lambda x: None, r"a container None"),
     ],
 )
 def test_output_that_is_no_scalar_must_be_refused(f, given):

@@ -9,10 +9,10 @@ SOURCES := pullback tests tools examples benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help tour test slow check static format lint types architecture docs \
-        examples coverage bench fix clean
+        examples coverage bench bench-wide fix clean
 
 help: ## Show this list.
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) \
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) \
 	  | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 tour: .venv/plot.stamp ## Walk through the document, example by example.
@@ -59,6 +59,9 @@ coverage: .venv/dev.stamp ## Lines and branches covered; the centre entirely.
 bench: .venv/dev.stamp ## Compare with JAX, autograd and PyTorch.
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.loop_memory
+
+bench-wide: .venv/dev.stamp ## Compare single operations with JAX, PyTorch and NumPy.
+	$(BIN)/python -m benchmarks.wide_run
 
 fix: .venv/dev.stamp ## Format the code and mend what the linter can.
 	$(BIN)/ruff format $(SOURCES)

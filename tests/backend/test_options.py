@@ -6,8 +6,10 @@ import pytest
 from pullback.backend.options import (
     NO_FUSION_EMITTERS,
     SMALL_PROGRAM,
+    choose_emitters,
     choose_options,
     largest_array,
+    vector_width,
 )
 from pullback.calls.jit import jit
 from pullback.primitives.structural import reduce_sum, transpose
@@ -36,7 +38,16 @@ def text_of(*operations, type="tensor<8x8xf32>"):
     ],
 )
 def test_flags_follow_the_shape_of_the_program(text, chosen):
-    assert choose_options(text) == chosen
+    assert choose_emitters(text) == chosen
+    assert choose_options(text) == vector_width() + chosen
+
+
+def test_formulas_for_the_host_do_not_count():
+    body = "\n".join(["line"] * SMALL_PROGRAM)
+    formula = f"  func.func private @host_sin() {{\n{body}\n}}\n"
+    text = f"module {{\n  func.func public @main() {{}}\n{formula}}}"
+    assert choose_emitters(text) == ()
+    assert choose_options(text) == vector_width() + NO_FUSION_EMITTERS
 
 
 def test_the_largest_array_is_found():

@@ -35,7 +35,12 @@ from pullback.transforms.jvp import jvp_flat, jvp_jaxpr
 from pullback.transforms.linearize import linearize_flat, linearize_jaxpr
 from pullback.transforms.split import Split, split_jaxpr
 from pullback.transforms.stage import stage_flat
-from pullback.transforms.transpose import transpose_jaxpr
+from pullback.transforms.transpose import (
+    Transposed,
+    collect_logs,
+    logs_wanted,
+    transpose_logging,
+)
 
 
 @frozen
@@ -122,11 +127,13 @@ class Checkpoint(Primitive):
         # A program that is linear itself has nothing to compute anew.
         unknown = [isinstance(x, Unknown) for x in operands]
         given = [not is_zero(c) for c in cotangents]
-        program, nonzero = transpose_jaxpr(self.jaxpr, unknown, given)
+        program, nonzero, logs = transpose_logging(
+            self.jaxpr, unknown, given, False, logs_wanted()
+        )
         known = [x for x, u in zip(operands, unknown) if not u]
         asked = [not getattr(x, "zero", False) for x in chosen(operands, unknown)]
         values = [*known, *chosen(cotangents, given)]
-        found = apply_pruned(self.like(program), values, chosen(asked, nonzero))
+        found = apply_logging(self.like(program), values, chosen(asked, nonzero), logs)
         return spread(spread(found, nonzero), unknown)
 
     def backward(
@@ -148,14 +155,12 @@ class Checkpoint(Primitive):
             A cotangent or None for each input with a tangent.
         """
         given = [not is_zero(c) for c in cotangents]
-        program, found = backward_program(
-            self.jaxpr, tuple(nonzero), tuple(given), self.policy
+        program, found, logs = backward_program(
+            self.jaxpr, tuple(nonzero), tuple(given), self.policy, logs_wanted()
         )
         values = [*known, *chosen(cotangents, given)]
-        wanted = chosen(asked, found)
-        return spread(
-            apply_pruned(self.like(program, again=True), values, wanted), found
-        )
+        again = self.like(program, again=True)
+        return spread(apply_logging(again, values, chosen(asked, found), logs), found)
 
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         program, out_dims = batch_jaxpr(self.jaxpr, size, dims)
@@ -310,23 +315,40 @@ def saved_parts(jaxpr: Jaxpr, nonzero: tuple[bool, ...], policy: Policy) -> Save
     return result
 
 
+def apply_logging(
+    call: Checkpoint,
+    values: Sequence[Value],
+    wanted: Sequence[bool],
+    logs: tree.TreeDef | None,
+) -> list[Any]:
+    """Apply a backward program, and keep what rules log among its results."""
+    logged = 0 if logs is None else logs.num_leaves
+    found = apply_pruned(call, values, [*wanted, *[True] * logged])
+    collect_logs(logs, found[len(wanted) :])
+    return found[: len(wanted)]
+
+
 def backward_program(
-    jaxpr: Jaxpr, nonzero: tuple[bool, ...], given: tuple[bool, ...], policy: Policy
-) -> tuple[Jaxpr, list[bool]]:
+    jaxpr: Jaxpr,
+    nonzero: tuple[bool, ...],
+    given: tuple[bool, ...],
+    policy: Policy,
+    logging: bool,
+) -> Transposed:
     """Give the backward pass of a program that computes its residuals anew.
 
     Returns:
-        A program of the inputs, the saved values and the given cotangents; and for each
-        input with a tangent, whether it gives its cotangent.
+        A program of the inputs, the saved values and the given cotangents; for each
+        input with a tangent, whether it gives its cotangent; and what rules log.
     """
-    key = ("backward", nonzero, given, policy)
+    key = ("backward", nonzero, given, policy, logging)
     if key in jaxpr.cache:
         return jaxpr.cache[key]  # type: ignore[no-any-return]
     parts = saved_parts(jaxpr, nonzero, policy)
     count_residuals = len(parts.second.outputs)
     unknown = [i >= count_residuals for i in range(len(parts.linear.inputs))]
     flags = [g for g, n in zip(given, parts.out_nonzero) if n]
-    back, found = transpose_jaxpr(parts.linear, unknown, flags)
+    back, found, logs = transpose_logging(parts.linear, unknown, flags, False, logging)
     count_known = len(parts.second.inputs)
     # An output may come with a cotangent though its tangent is zero after all.
     useful = [n for g, n in zip(given, parts.out_nonzero) if g]
@@ -339,8 +361,8 @@ def backward_program(
     cts = [a.tangent() for a in chosen(jaxpr.out_avals, given)]
     closed = stage_flat(whole, [*parts.second.in_avals, *cts], jaxpr.name)
     assert not closed.consts, "a jaxpr holds no constants"
-    jaxpr.cache[key] = closed.jaxpr, found
-    return closed.jaxpr, found
+    result = jaxpr.cache[key] = Transposed(closed.jaxpr, found, logs)
+    return result
 
 
 # -- the functions of users ------------------------------------------------------------

@@ -22,7 +22,7 @@ from pullback.transforms.linearize import (
 )
 from pullback.transforms.split import Split, split_jaxpr
 from pullback.transforms.transpose import (
-    collect_log,
+    collect_logs,
     logs_wanted,
     transpose_logging,
 )
@@ -127,9 +127,7 @@ class JitCall(Primitive):
         found = iter(
             [next(results) if a and n else None for a, n in zip(asked, nonzero)]
         )
-        if logs is not None:
-            for log in logs.unflatten(results):
-                collect_log(log)
+        collect_logs(logs, list(results))
         return [next(found) if u else None for u in unknown]
 
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Any]) -> Any:

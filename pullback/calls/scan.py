@@ -49,6 +49,7 @@ from pullback.transforms.batch import batch_jaxpr, to_front
 from pullback.transforms.jvp import jvp_jaxpr
 from pullback.transforms.linearize import linearize_jaxpr
 from pullback.transforms.split import split_jaxpr
+from pullback.transforms.transpose import collect_logs, logs_wanted
 
 _INT = Aval((), dtypes.int32)
 
@@ -192,11 +193,15 @@ class Scan(Primitive):
             [*flags[0], *flags[2]],
             [not is_zero(c) for c in carry_cts],
             [not is_zero(c) for c in y_cts],
+            logs_wanted(),
         )
         values, wanted = backward_operands(backward, parts, cotangents)
+        logged = 0 if backward.logs is None else backward.logs.num_leaves
+        wanted += [True] * logged
         found = apply_pruned(backward.scan, [*count, *values], wanted)
-        sizes = sum(backward.const_nonzero), sum(backward.carry_nonzero)
-        at_consts, at_carry, at_xs = cut(found, *sizes)
+        marks = (backward.const_nonzero, backward.carry_nonzero, backward.x_nonzero)
+        at_consts, at_carry, at_xs, at_logs = cut(found, *map(sum, marks))
+        collect_logs(backward.logs, at_logs)
         return [
             *[None] * len(count),
             *spread(spread(at_consts, backward.const_nonzero), flags[0]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from pullback import dtypes
+from pullback import dtypes, tree
 from pullback.calls.program import (
     append,
     append_zero,
@@ -28,7 +28,7 @@ from pullback.transforms.jvp import jvp_jaxpr
 from pullback.transforms.linearize import Linearized, linearize_jaxpr
 from pullback.transforms.split import split_jaxpr
 from pullback.transforms.stage import stage_flat
-from pullback.transforms.transpose import transpose_jaxpr
+from pullback.transforms.transpose import transpose_jaxpr, transpose_logging
 
 #: Which of constants, carry and stacks something holds for.
 Flags = Sequence[Sequence[bool]]
@@ -319,18 +319,21 @@ class Backward(NamedTuple):
 
     Operands of `scan` are known constants, sums of cotangents of unknown constants,
     cotangents of the carry, known stacks, and cotangents of the output stacks; results
-    are those sums, the cotangents of the carry, and those of the unknown stacks.
+    are those sums, the cotangents of the carry, those of the unknown stacks, and what
+    rules log, stacked.
 
     Fields:
         scan: the operation.
         const_nonzero, x_nonzero: which unknown constants and stacks get a cotangent.
         carry_nonzero: which carries have one.
+        logs: the structure of what rules log in a step, None if nothing is asked for.
     """
 
     scan: Any
     const_nonzero: list[bool]
     carry_nonzero: list[bool]
     x_nonzero: list[bool]
+    logs: tree.TreeDef | None
 
 
 def transposed_body(
@@ -338,6 +341,7 @@ def transposed_body(
     unknown: Sequence[bool],
     carry_given: Sequence[bool],
     given: Sequence[bool],
+    logging: bool,
 ) -> Backward:
     """Walk a scan that is linear in all of its carry backwards.
 
@@ -346,10 +350,11 @@ def transposed_body(
         unknown: which constants, and then which stacks, are linear.
         carry_given: which carries come with a cotangent.
         given: which output stacks do.
+        logging: whether somebody asked for what backward rules log.
     """
-    key = ("transpose", tuple(unknown), tuple(carry_given), tuple(given))
+    key = ("transpose", tuple(unknown), tuple(carry_given), tuple(given), logging)
     return cached(  # type: ignore[no-any-return]
-        scan, key, lambda: _transposed_body(scan, unknown, carry_given, given)
+        scan, key, lambda: _transposed_body(scan, unknown, carry_given, given, logging)
     )
 
 
@@ -358,6 +363,7 @@ def _transposed_body(
     unknown: Sequence[bool],
     carry_given: Sequence[bool],
     given: Sequence[bool],
+    logging: bool,
 ) -> Backward:
     const_unknown, x_unknown = cut(unknown, scan.num_consts)
     marks = [*const_unknown, *[True] * scan.num_carry, *x_unknown]
@@ -370,7 +376,9 @@ def _transposed_body(
         if found == carry:
             break
         carry = found
-    back, nonzero = transpose_jaxpr(scan.jaxpr, marks, [*carry, *given])
+    back, nonzero, logs = transpose_logging(
+        scan.jaxpr, marks, [*carry, *given], False, logging
+    )
     const_nonzero, _, x_nonzero = cut(nonzero, *sizes)
     body = sum_constants(
         scan, back, marks, (const_unknown, x_unknown), (nonzero, sizes), carry
@@ -378,7 +386,7 @@ def _transposed_body(
     known = len(const_unknown) - sum(const_unknown)
     backward = scan.like(body, known, sum(const_nonzero) + sum(carry))
     backward = reversed_scan(backward)
-    return Backward(backward, const_nonzero, carry, x_nonzero)
+    return Backward(backward, const_nonzero, carry, x_nonzero, logs)
 
 
 def reversed_scan(scan: Any) -> Any:

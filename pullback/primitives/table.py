@@ -172,8 +172,10 @@ exp2: Row = Row(
 )
 expm1: Row = Row("expm1", np.expm1, "stablehlo.exponential_minus_one", FLOAT,
     [lambda t, ans, x: mul(t, add(ans, 1.0))])
-log: Row = Row("log", np.log, by_formula("log", "stablehlo.log"), FLOAT, [lambda t, ans, x: div(t, x)])
-log1p: Row = Row("log1p", np.log1p, by_formula("log1p", "stablehlo.log_plus_one"), FLOAT,
+log: Row = Row("log", np.log, by_formula("log", "stablehlo.log"), FLOAT,
+    [lambda t, ans, x: div(t, x)])
+log1p: Row = Row(
+    "log1p", np.log1p, by_formula("log1p", "stablehlo.log_plus_one"), FLOAT,
     [lambda t, ans, x: div(t, add(x, 1.0))])
 sqrt: Row = Row("sqrt", np.sqrt, "stablehlo.sqrt", FLOAT,
     [lambda t, ans, x: div(mul(t, 0.5), ans)])

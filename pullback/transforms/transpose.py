@@ -44,6 +44,19 @@ def logs_wanted() -> bool:
     return _logs.get() is not None
 
 
+def collect_logs(structure: tree.TreeDef | None, leaves: Sequence[Value]) -> None:
+    """Keep what the rules in a transposed program logged: its last results.
+
+    Args:
+        structure: that of all logs together, `Transposed.logs`.
+        leaves: the logged arrays; those of a loop are stacked over its steps.
+    """
+    if structure is not None:
+        logs: Any = structure.unflatten(leaves)
+        for log in logs:
+            collect_log(log)
+
+
 class collecting_logs:
     """Gathers what backward rules log inside a `with` block.
 

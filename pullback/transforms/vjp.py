@@ -289,8 +289,9 @@ class Pullback:
         """Give the cotangents, and what rules of `defvjp_with_logs` log on the way.
 
         Logs that are dicts are put together; where two have a key in common, the call
-        that came first in the forward pass wins. Calls inside loops and branches
-        (`scan`, `cond`, `while_loop`, `checkpoint`) log nothing.
+        that came first in the forward pass wins. What is logged in a loop (`scan`,
+        or `while_loop` with `max_steps`) is stacked over its steps, with zeros for the
+        steps not made. Calls in a branch of a compiled `cond` log nothing.
 
         Args:
             cotangent: like the function's output; None stands for zero anywhere.

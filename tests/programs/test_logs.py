@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import custom_vjp, grad, jit, lax, vjp, vmap
+from pullback import checkpoint, custom_vjp, grad, jit, lax, vjp, vmap
 
 
 def logged(name="seen"):
@@ -82,9 +82,27 @@ def test_bwd_with_logs_must_give_a_pair():
         grad(f)(1.0, 1.0, 1.0)
 
 
-def test_logs_inside_a_scan_are_dropped_not_leaked():
+LOOPS = {
+    "scan": lambda f, x: lax.scan(lambda c, _: (f(c), None), x, None, length=3)[0],
+    "fori_loop": lambda f, x: lax.fori_loop(0, 3, lambda i, c: f(c), x),
+    "while_loop": lambda f, x: lax.while_loop(lambda c: c < 8.0, f, x, max_steps=3),
+    "checkpoint": lambda f, x: lax.scan(
+        checkpoint(lambda c, _: (f(c), None)), x, None, length=3
+    )[0],
+}
+
+
+@WRAPS
+@pytest.mark.parametrize("loop", LOOPS)
+def test_logs_inside_a_loop_are_stacked_over_its_steps(loop, wrap):
     f = logged()
-    h = lambda x: lax.scan(lambda c, _: (f(c), None), x, None, length=2)[0]  # noqa: E731
-    (x_bar,), logs = vjp(h, 1.0)[1].with_logs(1.0)
-    assert x_bar == 4.0
-    assert logs == {}
+    (x_bar,), logs = vjp(wrap(lambda x: LOOPS[loop](f, x)), 1.0)[1].with_logs(1.0)
+    assert x_bar == 8.0
+    np.testing.assert_allclose(np.ravel(logs["seen"])[:3], [4.0, 2.0, 1.0])
+
+
+@WRAPS
+def test_logs_inside_checkpoint_come_once(wrap):
+    f = checkpoint(logged())
+    (x_bar,), logs = vjp(wrap(f), 1.0)[1].with_logs(1.0)
+    assert (x_bar, logs) == (2.0, {"seen": 1.0, "x": 1.0})

@@ -19,7 +19,7 @@ from pullback import lax
 from pullback.primitives.host_math import rows
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "accuracy.md"
-DIGITS = 1300  # bits: enough to reduce the largest float64
+DIGITS = 2400  # bits: enough for the largest quotient of two float64
 
 mp.mp.prec = DIGITS
 
@@ -95,6 +95,12 @@ def positive(sample: Callable[..., list]) -> Callable[..., list]:
     return lambda rng, n, dtype: [abs(x) for x in sample(rng, n, dtype)]
 
 
+def exact_multiples(rng, n, dtype):
+    """Take multiples of a small number of bits, and the divisors."""
+    y = rng.integers(1, 2**10, n) * np.exp2(rng.integers(-30, 30, n))
+    return [y * rng.integers(-(2**10), 2**10, n), y]
+
+
 def powers(rng, n, dtype):
     """Take bases of all sizes, and exponents whose powers are of all sizes."""
     info = np.finfo(dtype)
@@ -151,6 +157,11 @@ RANGES = {
         Range("all results", powers),
         Range("base near 1", powers_near_one),
     ],
+    "rem": [
+        Range("-50 to 50", both(uniform(-50, 50), uniform(-5, 5))),
+        Range("all quotients", both(spaced(None, None), spaced(None, None))),
+        Range("multiples", exact_multiples),
+    ],
     "exp2": [
         Range("-10 to 10", uniform(-10.0, 10.0)),
         Range("-120 to 120", uniform(-120.0, 120.0)),
@@ -180,6 +191,7 @@ EXACT = {
     "atan": mp.atan,
     "atan2": mp.atan2,
     "pow": mp.power,
+    "rem": lambda x, y: mp.sign(x) * (abs(x) - abs(y) * mp.floor(abs(x / y))),
     "exp2": lambda x: mp.mpf(2) ** x,
     "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)),
     "log": mp.log,
@@ -226,7 +238,7 @@ def worst(
     arguments = [x.astype(dtype) for x in where.sample(rng, count, dtype)]
     found = compiled(name, arguments, own)
     points = zip(*[x.tolist() for x in arguments], strict=True)
-    with mp.workprec(DIGITS if name in ("sin", "cos", "tan") else 200):
+    with mp.workprec(DIGITS if name in ("sin", "cos", "tan", "rem") else 200):
         return max(
             error(x, EXACT[name](*map(mp.mpf, point)), dtype)
             for x, point in zip(found, points, strict=True)

@@ -106,7 +106,7 @@ div: Row = Row(
     transposes=[lambda ct, x, y: div(ct, y), None],
 )
 rem: Row = Row(
-    "rem", remainder, "stablehlo.remainder", REAL,
+    "rem", remainder, by_formula("rem", "stablehlo.remainder"), REAL,
     [lambda t, ans, x, y: t, lambda t, ans, x, y: mul(neg(t), trunc(div(x, y)))],
 )
 neg: Row = Row(

@@ -20,9 +20,10 @@ Options = tuple[tuple[str, Any], ...]
 # without, for small programs that have none of these: tests/backend/test_options.py.
 NO_FUSION_EMITTERS: Options = (("xla_cpu_use_fusion_emitters", False),)
 # The compiler prefers vectors of 256 bits, for processors that lower their clock for
-# wider ones. Those with AVX-512 VBMI2 (Ice Lake, Zen 4 and later) do not, and with 512
-# bits run tanh in 0.56 of the time, sinh in 0.52, an MLP's gradient in 0.81, a scan of
-# 1,000 small steps in 0.87, row sums in 0.98; compiling takes as long.
+# wider ones. Those with AVX-512 VBMI2 (Ice Lake, Zen 4 and later) are taken not to. On
+# the one measured, a Zen 5, 512 bits run tanh in 0.56 of the time, sinh in 0.55, an
+# MLP's gradient in 0.81, a scan of 1,000 small steps in 0.87, row sums in 0.98;
+# compiling takes as long.
 WIDE_VECTORS: Options = (("xla_cpu_prefer_vector_width", 512),)
 WIDE_FLAG = "avx512_vbmi2"
 # Formulas for the host (`primitives/host_math`) are 30 to 150 straight lines each that

@@ -21,7 +21,7 @@ SIZES = [1_000, 100_000, 10_000_000]
 REASONS: dict[str, str] = {
     "": "A call of a compiled program costs 4 us, of NumPy or PyTorch 1 us: this "
     "decides at 1,000 elements.",
-    "sin": "NumPy's float32 functions err by up to 3.2 ulp, these by 0.501: they compute "
+    "sin": "NumPy's float32 functions err by up to 3.2 ulp, these by 0.501: computed "
     "in float64, and right for arguments of any size. So for tan, arcsin and so on.",
     "abs": "At 10,000,000 elements the time is that of the system giving fresh memory "
     "for the result; NumPy asks for large pages. So for all that is cheap to compute.",

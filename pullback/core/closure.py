@@ -247,6 +247,8 @@ class _Walk:
                 except ValueError:
                     self.fixed = False
         elif not isinstance(x, (types.MethodType, functools.partial, tuple)):
+            if getattr(type(x), "__closure_fixed__", False):
+                return
             if isinstance(x, _CONTAINERS) or hasattr(x, "__dict__") or _attributes(x):
                 self.contents.append((x, _contents(x)))
             elif not tree.is_leaf(x):

@@ -30,7 +30,8 @@ class Rules:
         vjp_symbolic: `fwd` takes `CustomVJPPrimal`, `bwd` `SymbolicZero` cotangents.
     """
 
-    #: What `core.closure` looks into.
+    #: What `core.closure` looks into, once: rules are replaced, never changed.
+    __closure_fixed__: ClassVar[bool] = True
     __closure_fields__: ClassVar[tuple[str, ...]] = (
         "fun",
         "jvp",

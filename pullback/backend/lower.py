@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pullback.backend.stablehlo import Emitter, identifier
+from pullback.core.collector import resting_collector
 from pullback.core.jaxpr import Jaxpr
 
 
@@ -29,7 +30,8 @@ def lower(jaxpr: Jaxpr, donated: Sequence[bool] = (), platform: str = "cpu") -> 
     """
     emitter = Emitter(platform)
     marks = [*donated, *[False] * (len(jaxpr.inputs) - len(donated))]
-    main = emitter.function(jaxpr, "public @main", marks)
+    with resting_collector():
+        main = emitter.function(jaxpr, "public @main", marks)
     functions = "".join([main, *emitter.functions.values()])
     text = f"module @{identifier(jaxpr.name)} {{\n{functions}}}\n"
     return Module(text, emitter.callbacks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from pullback import tree
 from pullback.core.array import SCALARS, Array
 from pullback.core.aval import Aval, ShapeDtypeStruct
 from pullback.core.calling import as_value, check_callable, leaf_names
+from pullback.core.collector import resting_collector
 from pullback.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var
 from pullback.core.origin import called_at, name_of, user_origin
 from pullback.core.primitive import Primitive
@@ -143,17 +143,10 @@ def stage_flat(
     """
     trace = StageTrace(name, input_names)
     inputs = [trace.input(a) for a in avals]
-    # A program is many small objects that all stay: each pass of the collector over
-    # them is in vain, and they take two fifths of the time (`benchmarks`: trace grad).
-    collects = gc.isenabled()
-    gc.disable()
-    try:
+    with resting_collector():
         with using(trace):
             outputs = f(*inputs)
         return trace.finish(outputs)
-    finally:
-        if collects:
-            gc.enable()
 
 
 def stage_closed(

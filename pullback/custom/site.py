@@ -26,8 +26,7 @@ from pullback.custom.nondiff import Arguments, PlainArguments
 from pullback.custom.pull import Forward, Pull, rule_tangent, take_apart
 from pullback.custom.rule import Hole, Rules, name_rule, replace_all
 from pullback.errors import LinearityError
-from pullback.primitives.structural import is_known_zero
-from pullback.primitives.table import add
+from pullback.primitives.structural import add_tangents, is_known_zero
 from pullback.transforms.batch import BatchTrace, BatchTracer
 from pullback.transforms.linearize import LinearTrace, LinearTracer
 from pullback.transforms.stage import stage_flat
@@ -358,7 +357,7 @@ class Site:
                 raise name_rule(error, "custom_jvp", rule, self.name) from None
             terms = tangents_out(term, self.out_tree, outs, rule, rules.fun)
             self.check_linear(outs, terms, rule)
-            total = [add_up(s, t) for s, t in zip(total, terms)]
+            total = [add_tangents(s, t) for s, t in zip(total, terms)]
         return outs, total
 
     def check_linear(
@@ -419,10 +418,3 @@ def is_recorded(x: Any, trace: LinearTrace) -> bool:
     while type(x) is BatchTracer:
         x = x.value
     return type(x) is LinearTracer and x.trace is trace
-
-
-def add_up(s: Any, t: Any) -> Any:
-    """Add two tangents, either of which may be zero."""
-    if is_zero(s):
-        return t
-    return s if is_zero(t) else add(s, t)

@@ -48,6 +48,7 @@ BASES = {
     "Extremum": "maximum and minimum",
     "Bitwise": "logical reductions",
     "ArgExtremum": "argmax and argmin",
+    "Repeated": "operations that run a function again",
     "MatrixOperation": "a batch axis that becomes the leading axis",
     "KeyOperation": "operations on keys of random numbers",
     "ReduceWindow": "reductions over windows",

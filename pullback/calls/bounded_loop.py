@@ -15,19 +15,16 @@ from typing import Any
 
 from pullback import dtypes
 from pullback.calls.checkpoint import Checkpoint
-from pullback.calls.program import chosen, cut, given_tangents, spread
+from pullback.calls.program import chosen, cut, spread
+from pullback.calls.repeated import Repeated
 from pullback.calls.scan import Scan
 from pullback.core.aval import Aval
 from pullback.core.jaxpr import Jaxpr
-from pullback.core.primitive import Dim, Primitive
-from pullback.core.trace import Value, aval_of
+from pullback.core.trace import Value
 from pullback.core.zero import Unknown, Zero
 from pullback.errors import MissingDerivative
 from pullback.primitives.structural import frozen, instantiate, zeros_of
 from pullback.primitives.table import add, clamp, div, mul, sub
-from pullback.transforms.batch import batch_flat
-from pullback.transforms.jvp import jvp_flat
-from pullback.transforms.linearize import linearize_flat
 from pullback.transforms.stage import stage_flat
 
 #: Up to so many steps every carry is kept: one level of scan.
@@ -35,7 +32,7 @@ ONE_LEVEL = 16
 
 
 @frozen
-class LoopTangent(Primitive):
+class LoopTangent(Repeated):
     """The tangents of a loop's results: linear in the tangents of its operands.
 
     Operands are the number of steps made (if the loop is bounded), the operands of the
@@ -55,9 +52,6 @@ class LoopTangent(Primitive):
     out_nonzero: tuple[bool, ...]
     steps: Jaxpr | None
     where: str
-
-    multiple = True
-    calls = True
 
     @property
     def name(self) -> str:
@@ -92,28 +86,6 @@ class LoopTangent(Primitive):
         ]
         _, dots = self.loop.jvp(primals, tangents)
         return [instantiate(t) for t in chosen(dots, self.out_nonzero)]
-
-    def eager(self, *operands: Value) -> list[Value]:
-        return self.forward(*operands)
-
-    def stage(self, trace: Any, operands: tuple[Value, ...]) -> Any:
-        return self.forward(*operands)
-
-    def lower(self, ctx: Any, *operands: Any) -> Any:
-        closed = stage_flat(self.forward, [x.aval for x in operands], self.name)
-        consts = [ctx.constant(x.fetch(), aval_of(x)) for x in closed.consts]
-        return ctx.jaxpr(closed.jaxpr, [*consts, *operands])
-
-    def jvp(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
-        return jvp_flat(self.forward, primals, tangents)
-
-    def linearize(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
-        nonzero, given = given_tangents(tangents)
-        outs, program = linearize_flat(self.forward, primals, nonzero)
-        return outs, program(*given)
-
-    def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
-        return batch_flat(self.forward, size, operands, dims)
 
     def transpose(self, cotangents: Sequence[Any], *operands: Value) -> list[Any]:
         if self.steps is None:

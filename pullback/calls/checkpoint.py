@@ -21,6 +21,7 @@ from pullback.calls.program import (
     spread_tangents,
     write_down,
 )
+from pullback.calls.repeated import Repeated
 from pullback.core.aval import Aval
 from pullback.core.calling import as_value, check_callable, normalize_positions
 from pullback.core.jaxpr import Atom, Jaxpr, Var, evaluate
@@ -30,9 +31,9 @@ from pullback.core.primitive import Dim, Primitive
 from pullback.core.trace import EVAL, Value, aval_of, current_trace
 from pullback.core.zero import Unknown, Zero, is_zero
 from pullback.primitives.structural import frozen, instantiate
-from pullback.transforms.batch import batch_flat, batch_jaxpr
-from pullback.transforms.jvp import jvp_flat, jvp_jaxpr
-from pullback.transforms.linearize import linearize_flat, linearize_jaxpr
+from pullback.transforms.batch import batch_jaxpr
+from pullback.transforms.jvp import jvp_jaxpr
+from pullback.transforms.linearize import linearize_jaxpr
 from pullback.transforms.split import Split, split_jaxpr
 from pullback.transforms.stage import stage_flat
 from pullback.transforms.transpose import (
@@ -175,7 +176,7 @@ class Checkpoint(Primitive):
 
 
 @frozen
-class CheckpointTangent(Primitive):
+class CheckpointTangent(Repeated):
     """The tangents of a checkpointed program's results, linear in those of its inputs.
 
     Operands are the inputs, the values that were saved, and the nonzero tangents.
@@ -191,9 +192,6 @@ class CheckpointTangent(Primitive):
     nonzero: tuple[bool, ...]
     out_nonzero: tuple[bool, ...]
     count_saved: int
-
-    multiple = True
-    calls = True
 
     def parameters(self) -> dict[str, Any]:
         return {"jaxpr": self.checkpoint.jaxpr, "policy": self.checkpoint.policy}
@@ -223,28 +221,6 @@ class CheckpointTangent(Primitive):
         ]
         _, dots = self.checkpoint.jvp(primals, tangents)
         return [instantiate(t) for t in chosen(dots, self.out_nonzero)]
-
-    def eager(self, *operands: Value) -> list[Value]:
-        return self.forward(*operands)
-
-    def stage(self, trace: Any, operands: tuple[Value, ...]) -> Any:
-        return self.forward(*operands)
-
-    def lower(self, ctx: Any, *operands: Any) -> Any:
-        closed = stage_flat(self.forward, [x.aval for x in operands], self.name)
-        consts = [ctx.constant(x.fetch(), aval_of(x)) for x in closed.consts]
-        return ctx.jaxpr(closed.jaxpr, [*consts, *operands])
-
-    def jvp(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
-        return jvp_flat(self.forward, primals, tangents)
-
-    def linearize(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
-        nonzero, given = given_tangents(tangents)
-        outs, program = linearize_flat(self.forward, primals, nonzero)
-        return outs, program(*given)
-
-    def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
-        return batch_flat(self.forward, size, operands, dims)
 
     def transpose(self, cotangents: Sequence[Any], *operands: Value) -> list[Any]:
         known, tangents = cut(operands, self.count_known)

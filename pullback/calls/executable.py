@@ -21,8 +21,9 @@ from pullback.core.primitive import Primitive
 from pullback.core.trace import EVAL, unexpected_operand, using
 from pullback.errors import NanError
 
-#: Bytes from which copying an array costs more than a call through Python.
-LARGE = 2**20
+#: Bytes from which arrays go to the device through Python. The compiler copies those of
+#: 100 kB or more in another thread, where C++ would not wait for the copy.
+LARGE = 2**16
 
 
 class CompiledJaxpr:
@@ -199,11 +200,11 @@ def numbered_arrays(avals: Sequence[Aval]) -> list[Array]:
 def large_on_host(values: Sequence[Any]) -> bool:
     """Whether an array among the values is large, and not on the device yet.
 
-    A call through Python moves it there for good; C++ would copy it at each call.
+    A call through Python moves an `Array` there for good, and a NumPy array before it
+    returns; C++ would copy it at each call, and may return before it has.
     """
-    return any(
-        type(x) is Array and getattr(x.ch[0], "nbytes", 0) >= LARGE for x in values
-    )
+    held = (x.ch[0] if type(x) is Array else x for x in values)
+    return any(isinstance(x, np.ndarray) and x.nbytes >= LARGE for x in held)
 
 
 # -- nans ------------------------------------------------------------------------------

@@ -170,19 +170,45 @@ def test_jit_moves_every_large_argument_to_the_device_once():
         assert np.asarray(f(x))[-1] == -1.0
 
 
-@pytest.mark.parametrize("offset", [0, 1])
-@pytest.mark.parametrize("size", [1000, 1_000_000])
-def test_numpy_arguments_may_be_written_to_after_a_call(size, offset):
-    # C++ shares the memory of aligned arrays, and copies others in the background.
+def numpy_array(size, offset):
+    """A NumPy array so many elements off the alignment at which memory is shared."""
     memory = np.zeros(size + 32, "f4")
     start = -memory.ctypes.data % 64 // 4 + offset
-    x = memory[start : start + size]
+    return memory[start : start + size]
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+@pytest.mark.parametrize("size", [1000, 15_000, 25_000, 30_000, 1_000_000])
+def test_numpy_arguments_may_be_written_to_after_a_call(size, offset):
+    # C++ shares the memory of aligned arrays, and copies large ones in the background.
+    x = numpy_array(size, offset)
     f = jit(lambda x: add(mul(x, x), x))
     for _ in range(10):
         x[:] = 0
         y = f(x)
         x[:] = 1
         assert not np.any(np.asarray(y))
+
+
+def test_numpy_arguments_may_be_written_to_where_a_large_array_is_moved():
+    # A program waits in another thread for an argument that is still being copied.
+    f = jit(lambda x, large: add(x, reduce_sum(large, (0,))))
+    move = jit(lambda large: large)
+    for _ in range(5):
+        large = from_host(numpy_array(4_000_000, 1))
+        move(large)
+        x = numpy_array(1000, 0)
+        y = f(x, large)
+        x[:] = 1
+        assert not np.any(np.asarray(y))
+
+
+def test_small_numpy_arguments_take_the_call_path_in_cpp(monkeypatch):
+    f = jit(lambda tree: add(tree["x"], tree["y"][0]))
+    tree = {"x": np.ones(3, "f4"), "y": [np.float32(2)]}
+    assert np.asarray(f(tree)).tolist() == [3.0] * 3
+    monkeypatch.setattr(f, "_stage", None)
+    assert np.asarray(f(tree)).tolist() == [3.0] * 3
 
 
 def test_jit_drops_arguments_that_no_result_needs():

@@ -25,6 +25,7 @@ LAYERS = (
     # L1: values, jaxprs, traces.
     (("core",),),
     # L2: text for the compiler, and the compiler.
+    (("backend.template",),),
     (("backend.stablehlo", "backend.interface"),),
     (("backend",),),
     # L3: the operations with their rules.
@@ -83,6 +84,7 @@ LONG_FILES: dict[str, str] = {
 
 # "module:name" of what changes while the library runs, each with its reason.
 MUTABLE_GLOBALS = {
+    "backend.template:_names": "cache: the names of numbers, as many as were needed",
     "calls.executable:nan_finder": "filled once, by `debugging.switch`",
     "config:listeners": "the switches tell the compiled call path when they change",
     "core.array:to_host": "filled once, with the way back from a device",

@@ -17,6 +17,7 @@ import pytest
 
 import pullback
 from pullback import dtypes, jit, vmap
+from pullback.backend import stablehlo
 from pullback.core.array import Array
 from pullback.core.primitive import Primitive
 from pullback.core.trace import aval_of
@@ -271,6 +272,26 @@ def test_eager_compiled_and_abstract_agree(name):
             assert isinstance(x, Array)
             assert aval_of(x) == aval, f"{p}: eager gives another type than abstract"
             compare(y, x, name)
+
+
+@pytest.mark.parametrize("name", operations())
+def test_what_is_lowered_often_is_written_alike(name, monkeypatch):
+    cases = examples()[name]
+
+    def often(arrays):
+        given = iter(arrays)
+        outs = []
+        for p, xs in cases:
+            full = [next(given) if isinstance(x, Array) else x for x in xs]
+            for _ in range(stablehlo._OFTEN + 3):
+                outs += results(p, full)
+        return outs
+
+    arrays = [x for _, xs in cases for x in xs if isinstance(x, Array)]
+    traced = jit(often).trace(arrays)
+    with_templates = traced.lower().as_text()
+    monkeypatch.setattr(stablehlo, "_OFTEN", -1)
+    assert traced.lower().as_text() == with_templates
 
 
 # -- derivatives -----------------------------------------------------------------------

@@ -58,14 +58,14 @@ def without_formulas(text: str) -> str:
 
 def choose_emitters(text: str) -> Options:
     """Choose whether to use the compiler's newer way to write loops."""
-    if text.count("\n") > SMALL_PROGRAM or '"stablehlo.while"' in text:
+    if text.count("\n") > SMALL_PROGRAM or "stablehlo.while" in text:
         return ()
     size = largest_array(text)
     if "stablehlo.dot" in text or "stablehlo.convolution" in text:
         return NO_FUSION_EMITTERS if size <= SMALL_PRODUCT else ()
-    if '"stablehlo.scatter"' in text and size > SMALL_SCATTER:
+    if "stablehlo.scatter" in text and size > SMALL_SCATTER:
         return ()
-    if '"stablehlo.transpose"' in text and size > SMALL_TRANSPOSE:
+    if "stablehlo.transpose" in text and size > SMALL_TRANSPOSE:
         return ()
     return NO_FUSION_EMITTERS
 

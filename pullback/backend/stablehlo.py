@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes
+from pullback.backend.template import Operand, Template, placeholder
 from pullback.core.array import SCALARS
 from pullback.core.aval import Aval, Shape
-from pullback.core.jaxpr import Jaxpr, Literal
+from pullback.core.jaxpr import Eqn, Jaxpr
 from pullback.dtypes import Dtype
 
 _ELEMENT: dict[Dtype, str] = {
@@ -27,6 +28,22 @@ _ELEMENT: dict[Dtype, str] = {
     **{np.dtype(f"u{n}"): f"ui{8 * n}" for n in (1, 2, 4, 8)},
     **{np.dtype(f"f{n}"): f"f{8 * n}" for n in (2, 4, 8)},
 }
+
+
+#: How often an operation is lowered before a template is made of it: making one costs
+#: as much as four lowerings.
+_OFTEN = 4
+#: The operations whose operands and result have one type, which is written once.
+_ONE_TYPE = frozenset(
+    f"stablehlo.{name}"
+    for name in (
+        "abs add and atan2 cbrt ceil cosine count_leading_zeros divide exponential "
+        "exponential_minus_one floor log log_plus_one logistic maximum minimum "
+        "multiply negate not or popcnt power remainder round_nearest_afz "
+        "round_nearest_even rsqrt shift_left shift_right_arithmetic "
+        "shift_right_logical sign sine sqrt subtract tan tanh xor"
+    ).split()
+)
 
 
 def type_text(aval: Aval) -> str:
@@ -57,16 +74,6 @@ def scalar_text(value: Any, dtype: Dtype) -> str:
     )
 
 
-class Operand:
-    """A name in the emitted text, with its type."""
-
-    __slots__ = ("aval", "name")
-
-    def __init__(self, name: str, aval: Aval) -> None:
-        self.name = name
-        self.aval = aval
-
-
 class Emitter:
     """Collects the lines of a function body; passed as `ctx` to `lower` rules.
 
@@ -77,7 +84,8 @@ class Emitter:
 
     `functions` holds the text of private functions, by the program each stands for or
     by name and types; `effects` the last result, in each block, of a callback whose
-    effects keep an order; `uses` what operations count.
+    effects keep an order; `uses` what operations count; `templates` the text of the
+    operations met so far, by operation and types, or how often they were met.
     """
 
     __slots__ = (
@@ -88,6 +96,7 @@ class Emitter:
         "lines",
         "names",
         "platform",
+        "templates",
         "uses",
     )
 
@@ -100,6 +109,7 @@ class Emitter:
         self.functions: dict[Any, str] = {}
         self.names: dict[Any, str] = {}
         self.uses: collections.Counter[Any] = collections.Counter()
+        self.templates: dict[Any, Template | int] = {}
 
     def fresh(self) -> str:
         """Give a new name."""
@@ -114,7 +124,7 @@ class Emitter:
     def emit(
         self, op: str, operands: Sequence[Operand], out: Aval, attributes: str = ""
     ) -> Operand:
-        """Emit an operation with one result, in MLIR's generic form.
+        """Emit an operation with one result.
 
         Args:
             op: the full name, "stablehlo.sine".
@@ -124,15 +134,34 @@ class Emitter:
         """
         self.count += 1
         name = f"%{self.count}"
-        inside = f" <{{{attributes}}}>" if attributes else ""
         result = out.text or type_text(out)
-        if len(operands) == 1:
-            x = operands[0]
-            names, types = x.name, x.aval.text or type_text(x.aval)
+        names = ", ".join([x.name for x in operands])
+        kinds = [x.aval.text or type_text(x.aval) for x in operands]
+        if op in _ONE_TYPE and kinds.count(result) == len(kinds):
+            self.lines.append(f"{name} = {op} {names} : {result}")
         else:
-            names = ", ".join([x.name for x in operands])
-            types = ", ".join([x.aval.text or type_text(x.aval) for x in operands])
-        self.lines.append(f'{name} = "{op}"({names}){inside} : ({types}) -> {result}')
+            inside = f" <{{{attributes}}}>" if attributes else ""
+            types = f"({', '.join(kinds)}) -> {result}"
+            self.lines.append(f'{name} = "{op}"({names}){inside} : {types}')
+        return Operand(name, out)
+
+    def write(
+        self, op: str, operands: Sequence[Operand], out: Aval, attributes: str = ""
+    ) -> Operand:
+        """Emit an operation with one result in the form that is its own.
+
+        Args:
+            op: the full name.
+            operands: its operands.
+            out: the result's type.
+            attributes: what stands after the operands: ", dims = [1, 0]".
+        """
+        self.count += 1
+        name = f"%{self.count}"
+        names = ", ".join([x.name for x in operands])
+        types = ", ".join([type_text(x.aval) for x in operands])
+        result = type_text(out)
+        self.lines.append(f"{name} = {op} {names}{attributes} : ({types}) -> {result}")
         return Operand(name, out)
 
     def emit_many(
@@ -161,7 +190,8 @@ class Emitter:
         inside = f" <{{{attributes}}}>" if attributes else ""
         extra = f" {{{discardable}}}" if discardable else ""
         results = ", ".join([type_text(a) for a in outs])
-        left = f"{name}:{len(outs)} = " if outs else ""
+        mark = f":{len(outs)}" if len(outs) > 1 else ""
+        left = f"{name}{mark} = " if outs else ""
         if not regions:
             self.lines.append(
                 f'{left}"{op}"({names}){inside}{extra} : ({types}) -> ({results})'
@@ -174,7 +204,7 @@ class Emitter:
                     self.lines.append("}, {")
             self.lines.append(f"}}){extra} : ({types}) -> ({results})")
         if len(outs) == 1:
-            return [Operand(f"{name}#0", outs[0])]
+            return [Operand(name, outs[0])]
         return [Operand(f"{name}#{i}", a) for i, a in enumerate(outs)]
 
     @contextmanager
@@ -204,7 +234,7 @@ class Emitter:
         """Emit the terminator of a block."""
         names = ", ".join(x.name for x in results)
         types = ", ".join(type_text(x.aval) for x in results)
-        self.lines.append(f'"{op}"({names}) : ({types}) -> ()')
+        self.lines.append(f"{op} {names} : {types}" if results else op)
 
     def constant(self, value: Any, aval: Aval) -> Operand:
         """Emit a constant: one Python or NumPy number repeated, or a small array."""
@@ -215,17 +245,14 @@ class Emitter:
             text = scalar_text(value, aval.dtype)
         else:
             text = nested_text(np.asarray(value), aval.dtype)
-        self.lines.append(
-            f'{name} = "stablehlo.constant"() <{{value = dense<{text}> : {kind}}}> '
-            f": () -> {kind}"
-        )
+        self.lines.append(f"{name} = stablehlo.constant dense<{text}> : {kind}")
         return Operand(name, aval)
 
     def broadcast(self, x: Operand, shape: Shape, axes: Sequence[int]) -> Operand:
         """Emit a broadcast of `x` to `shape`, its axes going to `axes`."""
         out = Aval(tuple(shape), x.aval.dtype, x.aval.weak)
-        attribute = f"broadcast_dimensions = {self.ints(list(axes))}"
-        return self.emit("stablehlo.broadcast_in_dim", [x], out, attribute)
+        attribute = f", dims = {list(axes)}"
+        return self.write("stablehlo.broadcast_in_dim", [x], out, attribute)
 
     def fit(self, x: Operand, shape: Shape) -> Operand:
         """Repeat an operand to `shape` by NumPy's rules, if it is not so already."""
@@ -245,35 +272,77 @@ class Emitter:
         scalar = Aval((), x.aval.dtype)
         shape = tuple(n for i, n in enumerate(x.aval.shape) if i not in axes)
         start = self.constant(initial, scalar)
-        region = self.region(
-            [scalar, scalar],
-            lambda a, b: [self.emit(f"stablehlo.{op}", [a, b], scalar)],
-        )
+        name = self.fresh()
         out = Aval(shape, x.aval.dtype, x.aval.weak)
-        attribute = f"dimensions = {self.ints(list(axes))}"
-        return self.emit_many(
-            "stablehlo.reduce", [x, start], [out], attribute, [region]
-        )[0]
+        types = f"({type_text(x.aval)}, {type_text(scalar)}) -> {type_text(out)}"
+        self.lines.append(
+            f"{name} = stablehlo.reduce({x.name} init: {start.name}) applies "
+            f"stablehlo.{op} across dimensions = {list(axes)} : {types}"
+        )
+        return Operand(name, out)
 
     def jaxpr(self, jaxpr: Jaxpr, args: Sequence[Operand]) -> list[Operand]:
         """Emit a whole jaxpr in place, and give the operands of its outputs."""
-        env: dict[Any, Operand] = dict(zip(jaxpr.inputs, args, strict=True))
+        env: dict[Any, str] = {
+            v: x.name for v, x in zip(jaxpr.inputs, args, strict=True)
+        }
+        written: dict[Any, str] = {}
 
-        def read(atom: Any) -> Operand:
-            if isinstance(atom, Literal):
+        def literal(atom: Any) -> str:
+            # The program keeps its values, so that their ids stay their own.
+            key = id(atom.value), type_text(atom.aval)
+            if key not in written:
                 value = atom.value
                 if type(value) not in SCALARS:
                     value = value.fetch()
-                return self.constant(value, atom.aval)
-            return env[atom]
+                written[key] = self.constant(value, atom.aval).name
+            env[atom] = written[key]
+            return written[key]
 
+        get, known = env.get, self.templates.get
         for eqn in jaxpr.eqns:
-            out = eqn.primitive.lower(self, *map(read, eqn.inputs))
-            if eqn.primitive.multiple:
-                env.update(zip(eqn.outputs, out, strict=True))
+            names = [get(x) or literal(x) for x in eqn.inputs]
+            types = [x.aval.text or type_text(x.aval) for x in eqn.inputs]
+            key = (eqn.primitive, *types)
+            template = known(key)
+            if type(template) is Template:
+                outs = template.fill(names, self.count, self.lines)
+                self.count += template.count
             else:
-                env[eqn.outputs[0]] = out
-        return [read(v) for v in jaxpr.outputs]
+                outs = self.apply(eqn, names, key)
+            for v, name in zip(eqn.outputs, outs):
+                env[v] = name
+        return [Operand(get(v) or literal(v), v.aval) for v in jaxpr.outputs]
+
+    def apply(self, eqn: Eqn, names: list[str], key: Any) -> list[str]:
+        """Lower an operation; make a template of one that comes often."""
+        primitive, met = eqn.primitive, self.templates.get(key, 0)
+        if met == _OFTEN:
+            made = self.templates[key] = self.template(eqn)
+            start, self.count = self.count, self.count + made.count
+            return made.fill(names, start, self.lines)
+        before = self._kept()
+        operands = [Operand(name, x.aval) for name, x in zip(names, eqn.inputs)]
+        out = primitive.lower(self, *operands)
+        # What leaves more behind than lines is lowered each time.
+        plain = not primitive.calls and self._kept() == before
+        self.templates[key] = met + 1 if plain else 0  # type: ignore[operator]
+        return [x.name for x in out] if primitive.multiple else [out.name]
+
+    def template(self, eqn: Eqn) -> Template:
+        """Lower an operation on stand-ins, apart from the program."""
+        start = self.count
+        operands = [Operand(placeholder(i), x.aval) for i, x in enumerate(eqn.inputs)]
+        with self.collecting() as lines:
+            out = eqn.primitive.lower(self, *operands)
+        outs = out if eqn.primitive.multiple else (out,)
+        made = Template(lines, len(operands), start, self.count, outs)
+        self.count = start
+        return made
+
+    def _kept(self) -> tuple[int, int, int]:
+        """Give a measure of what is kept beside lines and functions."""
+        return len(self.callbacks), len(self.effects), self.uses.total()
 
     def call(self, jaxpr: Jaxpr, args: Sequence[Operand]) -> list[Operand]:
         """Emit a call of a program, which is written once however often it is called.

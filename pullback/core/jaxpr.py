@@ -213,11 +213,11 @@ def prune(jaxpr: Jaxpr, used: Sequence[bool]) -> tuple[Jaxpr, list[bool]]:
     eqns: list[Eqn] = []
     for eqn in reversed(jaxpr.eqns):
         wanted = [v in live for v in eqn.outputs]
-        if not any(wanted) and not eqn.primitive.effects:
-            continue
-        if not all(wanted):
+        if False in wanted:
+            if True not in wanted and not eqn.primitive.effects:
+                continue
             eqn = prune_eqn(eqn, wanted)
-        live.update(v for v in eqn.inputs if type(v) is Var)
+        live.update(eqn.inputs)
         eqns.append(eqn)
     kept = [v in live for v in jaxpr.inputs]
     inputs = [v for v, k in zip(jaxpr.inputs, kept) if k]

@@ -73,21 +73,15 @@ class DotGeneral(Primitive):
 
     def lower(self, ctx: Any, x: Any, y: Any) -> Any:
         (cx, cy), (bx, by) = self.contracting, self.batching
-        numbers = (
-            f"lhs_batching_dimensions = {list(bx)}, "
-            f"rhs_batching_dimensions = {list(by)}, "
-            f"lhs_contracting_dimensions = {list(cx)}, "
-            f"rhs_contracting_dimensions = {list(cy)}"
-        )
-        attributes = (
-            f"dot_dimension_numbers = #stablehlo.dot<{numbers}>, "
-            f"precision_config = {precision_text(self.precision)}"
-        )
+        attributes = f", batching_dims = {list(bx)} x {list(by)}" if bx else ""
+        attributes += f", contracting_dims = {list(cx)} x {list(cy)}"
+        if set(self.precision) != {"DEFAULT"}:
+            attributes += f", precision = [{', '.join(self.precision)}]"
         out = self.result(x.aval, y.aval)
         if x.aval.dtype != dtypes.bool_:
-            return ctx.emit("stablehlo.dot_general", [x, y], out, attributes)
+            return ctx.write("stablehlo.dot_general", [x, y], out, attributes)
         wide = [ctx.convert(z, dtypes.float32) for z in (x, y)]
-        found = ctx.emit(
+        found = ctx.write(
             "stablehlo.dot_general", wide, Aval(out.shape, dtypes.float32), attributes
         )
         return ctx.convert(found, out.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, dataclass_transform
@@ -30,8 +31,7 @@ def frozen(cls: type[_Class]) -> type[_Class]:
     # Not `__dataclass_fields__`, which has class variables too.
     names: tuple[str, ...] = made.__match_args__  # type: ignore[attr-defined]
 
-    def values(self: Any) -> tuple[Any, ...]:
-        return tuple([getattr(self, name) for name in names])
+    values: Any = operator.attrgetter(*names) if names else lambda self: ()
 
     def equal(self: Any, other: object) -> bool:
         return self is other or (
@@ -42,7 +42,7 @@ def frozen(cls: type[_Class]) -> type[_Class]:
         return hash((made, values(self)))
 
     def shown(self: Any) -> str:
-        inside = ", ".join(f"{n}={v!r}" for n, v in zip(names, values(self)))
+        inside = ", ".join([f"{n}={getattr(self, n)!r}" for n in names])
         return f"{made.__name__}({inside})"
 
     made.__eq__ = equal  # type: ignore[method-assign]
@@ -343,8 +343,8 @@ class Transpose(Primitive):
         return np.transpose(x, self.permutation)
 
     def lower(self, ctx: Any, x: Any) -> Any:
-        attribute = f"permutation = {ctx.ints(self.permutation)}"
-        return ctx.emit("stablehlo.transpose", [x], self.abstract(x.aval), attribute)
+        attribute = f", dims = {list(self.permutation)}"
+        return ctx.write("stablehlo.transpose", [x], self.abstract(x.aval), attribute)
 
     def jvp(self, primals: Any, tangents: Any) -> Any:
         return linear_jvp(self, primals, tangents)

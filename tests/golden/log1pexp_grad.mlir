@@ -1,11 +1,11 @@
 module @log1pexp {
   func.func public @main(%arg0: tensor<f32>) -> (tensor<f32>) {
-    %1 = "stablehlo.exponential"(%arg0) : (tensor<f32>) -> tensor<f32>
-    %2 = "stablehlo.constant"() <{value = dense<1.000000000e+00> : tensor<f32>}> : () -> tensor<f32>
-    %3 = "stablehlo.add"(%1, %2) : (tensor<f32>, tensor<f32>) -> tensor<f32>
-    %4 = "stablehlo.constant"() <{value = dense<1.000000000e+00> : tensor<f32>}> : () -> tensor<f32>
-    %5 = "stablehlo.divide"(%4, %3) : (tensor<f32>, tensor<f32>) -> tensor<f32>
-    %6 = "stablehlo.multiply"(%5, %1) : (tensor<f32>, tensor<f32>) -> tensor<f32>
-    "func.return"(%6) : (tensor<f32>) -> ()
+    %1 = stablehlo.exponential %arg0 : tensor<f32>
+    %2 = stablehlo.constant dense<1.000000000e+00> : tensor<f32>
+    %3 = stablehlo.add %1, %2 : tensor<f32>
+    %4 = stablehlo.constant dense<1.000000000e+00> : tensor<f32>
+    %5 = stablehlo.divide %4, %3 : tensor<f32>
+    %6 = stablehlo.multiply %5, %1 : tensor<f32>
+    func.return %6 : tensor<f32>
   }
 }

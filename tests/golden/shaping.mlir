@@ -4,16 +4,16 @@ module @pieces {
     %2 = "stablehlo.reverse"(%arg0) <{dimensions = array<i64: 0>}> : (tensor<4xf32>) -> tensor<4xf32>
     %3 = "stablehlo.concatenate"(%1, %2) <{dimension = 0 : i64}> : (tensor<2xf32>, tensor<4xf32>) -> tensor<6xf32>
     %4 = "stablehlo.reshape"(%3) : (tensor<6xf32>) -> tensor<6x1xf32>
-    %5 = "stablehlo.constant"() <{value = dense<1.000000000e+00> : tensor<f32>}> : () -> tensor<f32>
+    %5 = stablehlo.constant dense<1.000000000e+00> : tensor<f32>
     %6 = "stablehlo.convert"(%5) : (tensor<f32>) -> tensor<f32>
-    %7 = "stablehlo.broadcast_in_dim"(%6) <{broadcast_dimensions = array<i64>}> : (tensor<f32>) -> tensor<1xf32>
-    %8 = "stablehlo.constant"() <{value = dense<0> : tensor<i32>}> : () -> tensor<i32>
+    %7 = stablehlo.broadcast_in_dim %6, dims = [] : (tensor<f32>) -> tensor<1xf32>
+    %8 = stablehlo.constant dense<0> : tensor<i32>
     %9 = "stablehlo.reshape"(%8) : (tensor<i32>) -> tensor<1xi32>
-    %13:1 = "stablehlo.scatter"(%4, %9, %7) <{scatter_dimension_numbers = #stablehlo.scatter<update_window_dims = [0], inserted_window_dims = [0], input_batching_dims = [], scatter_indices_batching_dims = [], scatter_dims_to_operand_dims = [0], index_vector_dim = 0>, indices_are_sorted = true, unique_indices = true}> ({
+    %13 = "stablehlo.scatter"(%4, %9, %7) <{scatter_dimension_numbers = #stablehlo.scatter<update_window_dims = [0], inserted_window_dims = [0], input_batching_dims = [], scatter_indices_batching_dims = [], scatter_dims_to_operand_dims = [0], index_vector_dim = 0>, indices_are_sorted = true, unique_indices = true}> ({
     ^bb0(%10: tensor<f32>, %11: tensor<f32>):
-    %12 = "stablehlo.add"(%10, %11) : (tensor<f32>, tensor<f32>) -> tensor<f32>
-    "stablehlo.return"(%12) : (tensor<f32>) -> ()
+    %12 = stablehlo.add %10, %11 : tensor<f32>
+    stablehlo.return %12 : tensor<f32>
     }) : (tensor<6x1xf32>, tensor<1xi32>, tensor<1xf32>) -> (tensor<6x1xf32>)
-    "func.return"(%13#0) : (tensor<6x1xf32>) -> ()
+    func.return %13 : tensor<6x1xf32>
   }
 }

@@ -9,8 +9,9 @@ from types import CodeType, FrameType
 from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-#: Code filename -> whether it is the library's own; filled as frames are met.
-_internal: dict[str, bool] = {"<string>": True}
+#: Code filename -> whether it is the library's own, and None where functions that
+#: speak for others are; filled as frames are met.
+_internal: dict[str, bool | None] = {"<string>": True}
 #: Library functions that work on behalf of another place in the user's code: the file
 #: they are in, their code, and what gives that place from their frame.
 _speakers: dict[str, list[tuple[CodeType, Callable[[FrameType], Any]]]] = {}
@@ -46,24 +47,23 @@ class Origin:
 
 def is_internal(filename: str) -> bool:
     """Whether a code object of that file belongs to the library."""
-    known = _internal.get(filename)
-    if known is None:
-        known = _internal[filename] = filename.startswith(_PACKAGE) or (
-            os.sep + "functools.py" in filename or os.sep + "contextlib.py" in filename
-        )
-    return known
+    if filename not in _internal:
+        ours = filename.startswith(_PACKAGE)
+        ours = ours or os.sep + "functools.py" in filename
+        _internal[filename] = ours or os.sep + "contextlib.py" in filename
+    return _internal[filename] is not False
 
 
 def user_origin() -> Origin | None:
     """Find the innermost frame of the running thread that is the user's."""
     frame: FrameType | None = sys._getframe(1)
-    get = _internal.get
+    known = _internal.get
     while frame is not None:
-        code = frame.f_code
-        name = code.co_filename
-        if not get(name, False) and not is_internal(name):
-            return Origin(code, frame.f_lasti)
-        if name in _speakers:
+        # A walk a step of every traced program: one question for most frames.
+        name = frame.f_code.co_filename
+        if not known(name):
+            if not is_internal(name):
+                return Origin(frame.f_code, frame.f_lasti)
             found = spoken_for(frame)
             if found is not None:
                 return found
@@ -81,6 +81,7 @@ def speaks_for(
         origin_of: gives that place from the function's frame; None where unknown.
     """
     code = function.__code__
+    _internal[code.co_filename] = None
     _speakers.setdefault(code.co_filename, []).append((code, origin_of))
 
 

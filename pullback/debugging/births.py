@@ -18,7 +18,7 @@ import numpy as np
 
 from pullback import dtypes
 from pullback.core.array import SCALARS, Array
-from pullback.core.origin import Origin, defined_at, name_of, user_origin
+from pullback.core.origin import Origin, defined_at, name_of, speaks_for, user_origin
 from pullback.core.primitive import Primitive
 from pullback.core.trace import Value, aval_of
 from pullback.custom.call import CustomCall
@@ -62,6 +62,32 @@ class NotedSteps(list[Step]):
             self.origins[id(step)] = origin
         elif origin is not None:
             self.origins[id(step)] = StepOrigin(origin, derived_operation())
+
+    def transpose_each(
+        self,
+        found: dict[Any, Value],
+        transpose: Callable[[Step, dict[Any, Value]], None],
+        consume: bool,
+    ) -> None:
+        """Walk backwards, each step's operations standing at the step's line."""
+        steps = self
+        for i in range(len(steps) - 1, -1, -1):
+            step = steps.pop() if consume else steps[i]
+            transpose(step, found)
+
+
+def step_origin(frame: FrameType) -> Origin | None:
+    """Give the user's line of the step that a walk backwards is at.
+
+    Args:
+        frame: that of a function with `steps` and the present `step`.
+    """
+    values = frame.f_locals
+    found: dict[int, StepOrigin] = values["steps"].origins
+    return found.get(id(values.get("step")))
+
+
+speaks_for(NotedSteps.transpose_each, step_origin)
 
 
 @dataclass(frozen=True, slots=True)

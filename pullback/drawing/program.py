@@ -16,10 +16,10 @@ from pullback.core.primitive import Primitive
 from pullback.core.trace import Trace, Value, using
 from pullback.core.zero import is_zero
 from pullback.custom.call import CustomCall
-from pullback.debugging.births import NotedSteps
+from pullback.debugging.births import NotedSteps, step_origin
 from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer, LinearTracer
 from pullback.transforms.stage import StageTrace, input_aval
-from pullback.transforms.transpose import step_origin, transpose_step
+from pullback.transforms.transpose import transpose_step
 
 
 class Tag(NamedTuple):

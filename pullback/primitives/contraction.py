@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,11 +56,9 @@ class DotGeneral(Primitive):
 
     def result(self, x: Aval, y: Aval) -> Aval:
         """Give the type of the result for operands that fit."""
-        shape = (
-            *(x.shape[i] for i in self.batching[0]),
-            *without(x.shape, (*self.contracting[0], *self.batching[0])),
-            *without(y.shape, (*self.contracting[1], *self.batching[1])),
-        )
+        (cx, cy), (bx, by) = self.contracting, self.batching
+        shape = tuple([x.shape[i] for i in bx])
+        shape += without(x.shape, (*cx, *bx)) + without(y.shape, (*cy, *by))
         return Aval(shape, self.preferred or x.dtype, x.weak and y.weak)
 
     def eager(self, x: Any, y: Any) -> Any:
@@ -97,40 +96,38 @@ class DotGeneral(Primitive):
     def transpose(self, ct: Any, x: Any, y: Any) -> Any:
         if isinstance(x, Unknown):
             return self.cotangent_of_x(ct, x.aval, y), None
-        # x y = (y x) with the two groups of free axes exchanged.
-        swapped = DotGeneral(
-            self.contracting[::-1], self.batching[::-1], self.preferred, self.precision
-        )
-        batches = len(self.batching[0])
-        free_x = x.aval.ndim - batches - len(self.contracting[0])
-        rank = len(ct.shape)
-        order = [
-            *range(batches),
-            *range(batches + free_x, rank),
-            *range(batches, batches + free_x),
-        ]
-        return None, swapped.cotangent_of_x(transpose(ct, order), y.aval, x)
+        return None, self.cotangent_of_y(ct, x, y.aval)
 
     def cotangent_of_x(self, ct: Value, x: Aval, y: Value) -> Value:
         """Contract a cotangent with y over y's free axes, in the layout of x."""
         (cx, cy), (bx, by) = self.contracting, self.batching
-        rank_y = len(y.shape)
-        free_y = [i for i in range(rank_y) if i not in cy and i not in by]
-        free_x = [i for i in range(x.ndim) if i not in cx and i not in bx]
-        last = tuple(range(len(bx) + len(free_x), len(ct.shape)))
+        free_x = without(range(x.ndim), (*cx, *bx))
+        free_y = without(range(len(y.shape)), (*cy, *by))
+        first = len(bx) + len(free_x)
+        last = tuple(range(first, first + len(free_y)))
         y = convert(y, ct.dtype) if y.dtype != ct.dtype else y
         found = DotGeneral(
-            (last, tuple(free_y)),
-            (tuple(range(len(bx))), by),
-            None,
-            self.precision,
+            (last, free_y), (tuple(range(len(bx))), by), None, self.precision
         )(ct, y)
         # The result's axes are x's batch axes, its free axes, and then y's contracting
         # axes in ascending order.
         contracted = [cx[i] for i in sorted(range(len(cy)), key=cy.__getitem__)]
-        places = [*bx, *free_x, *contracted]
-        found = transpose(found, inverse_permutation(places))
-        return convert(found, x.dtype) if found.dtype != x.dtype else found
+        return laid_out(found, [*bx, *free_x, *contracted], x.dtype)
+
+    def cotangent_of_y(self, ct: Value, x: Value, y: Aval) -> Value:
+        """Contract x with a cotangent over x's free axes, in the layout of y."""
+        (cx, cy), (bx, by) = self.contracting, self.batching
+        free_x = without(range(len(x.shape)), (*cx, *bx))
+        free_y = without(range(y.ndim), (*cy, *by))
+        first = tuple(range(len(bx), len(bx) + len(free_x)))
+        x = convert(x, ct.dtype) if x.dtype != ct.dtype else x
+        found = DotGeneral(
+            (free_x, first), (bx, tuple(range(len(bx)))), None, self.precision
+        )(x, ct)
+        # The result's axes are y's batch axes, x's contracting axes in ascending
+        # order, and then y's free axes.
+        contracted = [cy[i] for i in sorted(range(len(cx)), key=cx.__getitem__)]
+        return laid_out(found, [*by, *contracted, *free_y], y.dtype)
 
     def batch(self, size: int, operands: Any, dims: Any) -> Any:
         (x, y), (d, e) = operands, dims
@@ -152,13 +149,21 @@ class DotGeneral(Primitive):
         return out, place
 
 
+def laid_out(found: Value, places: Sequence[int], dtype: Dtype) -> Value:
+    """Move axis i to place `places[i]`, and convert to a dtype."""
+    found = transpose(found, inverse_permutation(places))
+    return convert(found, dtype) if found.dtype != dtype else found
+
+
 def check_dot(dot: DotGeneral, x: Aval, y: Aval) -> None:
     """Raise unless the operands fit the dimension numbers."""
     check_same_dtype((x, y), "dot_general")
     for what, (i, j) in (("contracting", dot.contracting), ("batch", dot.batching)):
-        in_x = all(0 <= a < x.ndim for a in i)
-        fits = in_x and all(0 <= a < y.ndim for a in j) and len(i) == len(j)
-        if not fits or any(x.shape[a] != y.shape[b] for a, b in zip(i, j)):
+        fits = len(i) == len(j)
+        for a, b in zip(i, j):
+            inside = 0 <= a < len(x.shape) and 0 <= b < len(y.shape)
+            fits = fits and inside and x.shape[a] == y.shape[b]
+        if not fits:
             raise shape_error(
                 f"dot_general was given operands of types {x} and {y} with {what} axes "
                 f"{i} and {j}, which do not match.",

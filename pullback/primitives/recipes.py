@@ -97,7 +97,7 @@ def check_same_dtype(avals: Sequence[Aval], who: str) -> None:
         DtypeError: they differ.
     """
     first = avals[0].dtype
-    if any(a.dtype != first for a in avals):
+    if any([a.dtype != first for a in avals]):
         raise DtypeError(
             f"{who} was given operands of different dtypes: "
             f"{', '.join(map(str, avals))}.",

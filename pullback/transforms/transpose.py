@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Sequence
-from types import FrameType
 from typing import Any, NamedTuple
 
 from pullback import dtypes, tree
 from pullback.core.calling import as_value, check_callable
 from pullback.core.jaxpr import Jaxpr, evaluate
-from pullback.core.origin import Origin, called_at, name_of, speaks_for
+from pullback.core.origin import called_at, name_of
 from pullback.core.primitive import Primitive
 from pullback.core.trace import Value, aval_of, current, current_trace
 from pullback.core.zero import Zero, is_zero
@@ -96,23 +95,17 @@ def backward(
         if type(y) is LinearTracer and ct is not None and not is_zero(ct):
             found[y] = accumulate(found[y], ct) if y in found else ct
     steps = program.steps
-    for i in range(len(steps) - 1, -1, -1):
-        step = steps.pop() if consume else steps[i]
-        transpose_step(step, found)
+    # While nans are looked for, steps remember the user's lines.
+    walk = getattr(steps, "transpose_each", None)
+    if walk is not None:
+        walk(found, transpose_step, consume)
+    elif consume:
+        while steps:
+            transpose_step(steps.pop(), found)
+    else:
+        for step in reversed(steps):
+            transpose_step(step, found)
     return [found[x] if x in found else Zero(x.aval) for x in program.inputs]
-
-
-def step_origin(frame: FrameType) -> Origin | None:
-    """Give the user's line of the step that a running `backward` is at, if noted."""
-    values = frame.f_locals
-    origins = getattr(values.get("steps"), "origins", None)
-    if origins is None:
-        return None
-    found: Origin | None = origins.get(id(values.get("step")))
-    return found
-
-
-speaks_for(backward, step_origin)
 
 
 def transpose_step(step: Step, found: dict[Any, Value]) -> None:

@@ -17,9 +17,7 @@ module @mlp {
     %15 = stablehlo.multiply %14, %8 : tensor<5x2xf32>
     %16 = stablehlo.constant dense<0.000000000e+00> : tensor<f32>
     %17 = stablehlo.reduce(%15 init: %16) applies stablehlo.add across dimensions = [0] : (tensor<5x2xf32>, tensor<f32>) -> tensor<2xf32>
-    %18 = stablehlo.transpose %15, dims = [1, 0] : (tensor<5x2xf32>) -> tensor<2x5xf32>
-    %19 = stablehlo.dot_general %18, %arg2, contracting_dims = [1] x [0] : (tensor<2x5xf32>, tensor<5x3xf32>) -> tensor<2x3xf32>
-    %20 = stablehlo.transpose %19, dims = [1, 0] : (tensor<2x3xf32>) -> tensor<3x2xf32>
-    func.return %20, %17 : tensor<3x2xf32>, tensor<2xf32>
+    %18 = stablehlo.dot_general %arg2, %15, contracting_dims = [0] x [0] : (tensor<5x3xf32>, tensor<5x2xf32>) -> tensor<3x2xf32>
+    func.return %18, %17 : tensor<3x2xf32>, tensor<2xf32>
   }
 }

@@ -310,8 +310,10 @@ class Emitter:
                 self.count += template.count
             else:
                 outs = self.apply(eqn, names, key)
-            for v, name in zip(eqn.outputs, outs):
-                env[v] = name
+            if len(outs) == 1:
+                env[eqn.outputs[0]] = outs[0]
+            else:
+                env.update(zip(eqn.outputs, outs))
         return [Operand(get(v) or literal(v), v.aval) for v in jaxpr.outputs]
 
     def apply(self, eqn: Eqn, names: list[str], key: Any) -> list[str]:

@@ -44,7 +44,7 @@ class Template:
         results: what the rule gave.
     """
 
-    __slots__ = ("count", "pick", "results", "text")
+    __slots__ = ("count", "pick", "result", "results", "text")
 
     def __init__(
         self,
@@ -59,6 +59,9 @@ class Template:
         holes.update((f"%{start + 1 + i}", operands + i) for i in range(self.count))
         self.text, self.pick = _with_holes("\n    ".join(lines), holes)
         self.results = [_hole_of(x.name, holes) for x in results]
+        # The hole of the only result, as most operations have one.
+        plain = len(self.results) == 1 and not self.results[0][1]
+        self.result = self.results[0][0] if plain else None
 
     def fill(self, names: list[str], start: int, lines: list[str]) -> list[str]:
         """Write the lines for operands, and give the names of the results.
@@ -69,17 +72,14 @@ class Template:
             lines: where to write.
         """
         end = start + self.count
-        names += numbered(end)[start + 1 : end + 1]
+        while len(_names) <= end:
+            _names.extend([f"%{i}" for i in range(len(_names), 2 * len(_names))])
+        names += _names[start + 1 : end + 1]
         if self.text:
             lines.append(self.text % self.pick(names))
+        if self.result is not None:
+            return [names[self.result]]
         return [names[hole] + rest for hole, rest in self.results]
-
-
-def numbered(end: int) -> list[str]:
-    """Give the names of numbers up to `end` or more: `%0`, `%1`."""
-    while len(_names) <= end:
-        _names.extend([f"%{i}" for i in range(len(_names), 2 * len(_names))])
-    return _names
 
 
 def _with_holes(

@@ -212,11 +212,14 @@ def prune(jaxpr: Jaxpr, used: Sequence[bool]) -> tuple[Jaxpr, list[bool]]:
     live: set[Any] = {v for v in outputs if type(v) is Var}
     eqns: list[Eqn] = []
     for eqn in reversed(jaxpr.eqns):
-        wanted = [v in live for v in eqn.outputs]
-        if False in wanted:
-            if True not in wanted and not eqn.primitive.effects:
+        if live.isdisjoint(eqn.outputs):
+            if not eqn.primitive.effects:
                 continue
-            eqn = prune_eqn(eqn, wanted)
+            eqn = prune_eqn(eqn, [False] * len(eqn.outputs))
+        elif len(eqn.outputs) > 1:
+            wanted = [v in live for v in eqn.outputs]
+            if not all(wanted):
+                eqn = prune_eqn(eqn, wanted)
         live.update(eqn.inputs)
         eqns.append(eqn)
     kept = [v in live for v in jaxpr.inputs]

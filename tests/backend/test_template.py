@@ -5,7 +5,7 @@ import pytest
 from pullback import dtypes
 from pullback.backend.lower import Module
 from pullback.backend.stablehlo import _ONE_TYPE, Emitter
-from pullback.backend.template import Operand, Template, numbered, placeholder
+from pullback.backend.template import Operand, Template, placeholder
 from pullback.backend.xla import backend
 from pullback.core.aval import Aval
 from pullback.numpy import add
@@ -40,9 +40,10 @@ def test_an_operation_that_gives_its_operand_writes_nothing():
     assert written == []
 
 
-def test_numbered_names_grow():
-    assert numbered(3)[:4] == ["%0", "%1", "%2", "%3"]
-    assert numbered(1000)[1000] == "%1000"
+def test_names_of_high_numbers_are_made_when_needed():
+    template = Template(["%3 = f"], 0, 2, 3, [Operand("%3", F32)])
+    assert template.fill([], 5000, []) == ["%5001"]
+    assert template.fill([], 0, []) == ["%1"]
 
 
 def test_constants_of_one_value_are_written_once():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,12 @@ from pullback.core.trace import Value
 from pullback.core.zero import Zero, is_zero
 from pullback.dtypes import Dtype
 from pullback.primitives.creation import Iota
+from pullback.primitives.host_reduce import (
+    computed_alone,
+    read_block,
+    reduce_in_steps,
+)
+from pullback.primitives.order import ordered_bits
 from pullback.primitives.recipes import Flat, Linear, lower_as, shifted, without
 from pullback.primitives.shaping import concatenate, slice_in_dim
 from pullback.primitives.structural import (
@@ -24,7 +31,20 @@ from pullback.primitives.structural import (
     reshape,
     transpose,
 )
-from pullback.primitives.table import convert, div, eq, mul, ne, or_, select
+from pullback.primitives.table import (
+    add,
+    and_,
+    convert,
+    div,
+    eq,
+    mul,
+    ne,
+    or_,
+    select,
+    shift_left,
+    sub,
+)
+from pullback.primitives.table import min as minimum
 
 __all__ = [
     "argmax",
@@ -82,7 +102,7 @@ class Reduction(Primitive):
         return np.full(without(x.shape, self.axes), self.initial(x.dtype), x.dtype)
 
     def lower(self, ctx: Any, x: Any) -> Any:
-        return ctx.reduce(self.hlo, x, self.initial(x.aval.dtype), self.axes)
+        return reduce_in_steps(ctx, self.hlo, x, self.initial(x.aval.dtype), self.axes)
 
     def batch(self, size: int, operands: Any, dims: Any) -> Any:
         (x,), (d,) = operands, dims
@@ -254,6 +274,10 @@ def reduce_xor(x: Value, axes: Any) -> Value:
     return ReduceXor(axes)(x) if axes else x
 
 
+#: How many elements of a vector are searched together.
+BLOCK = 1024
+
+
 @frozen
 class ArgExtremum(Flat):
     """The place of the first extreme element along an axis, a nan winning."""
@@ -261,9 +285,15 @@ class ArgExtremum(Flat):
     axis: int
     index_dtype: Dtype
 
+    descending: ClassVar[bool]
+
     def best(self, x: Value) -> Value:
         """Give the extremum itself."""
         raise NotImplementedError
+
+    def ordered(self, x: Value) -> Value:
+        """Give integers of which the greatest is the extremum."""
+        return ordered_bits(x, self.descending)
 
     def weak_result(self, all_weak: bool) -> bool:
         return False
@@ -272,7 +302,13 @@ class ArgExtremum(Flat):
         return Aval(without(x.shape, (self.axis,)), self.index_dtype)
 
     def lower(self, ctx: Any, x: Any) -> Any:
-        return lower_as(ctx, self.search, x)
+        n, size = x.aval.shape[self.axis], x.aval.size
+        search = self.search
+        if ctx.platform == "cpu" and size == n and 4 * BLOCK <= n < 2**31:
+            search = functools.partial(self.search_blocks, ctx)
+        elif ctx.platform == "cpu" and x.aval.dtype.itemsize <= 4 and n < 2**31:
+            search = self.search_packed
+        return lower_as(ctx, search, x)
 
     # One reduction for the extremum and one for its first place are ten times faster
     # on the host than one reduction of pairs.
@@ -287,6 +323,34 @@ class ArgExtremum(Flat):
         last = full((), max(0, x.shape[self.axis] - 1), self.index_dtype)
         return reduce_min(select(found, places, last), (self.axis,))
 
+    # On the host the order of the elements as integers, which `host_reduce` folds with
+    # vectors: in a vector of 1e7 the block and then the place, 30 to 1.3 ms.
+    def search_blocks(self, ctx: Any, x: Value) -> Value:
+        """Find the block of a vector that has it, then the place in the block."""
+        shape, n = without(x.shape, (self.axis,)), x.aval.size
+        x = reshape(x, (n,))
+        count = n // BLOCK
+        blocks = reshape(slice_in_dim(x, 0, count * BLOCK, 0), (count, BLOCK))
+        best = reduce_max(self.ordered(blocks), (1,))
+        # One more block, up to the end: where it overlaps, the one before wins.
+        rest = reduce_max(self.ordered(slice_in_dim(x, n - BLOCK, n, 0)), (0,))
+        best = concatenate([best, reshape(rest, (1,))], 0)
+        block = first_greatest(computed_alone(ctx, best))
+        start = minimum(mul(block, BLOCK), n - BLOCK)
+        inside = self.ordered(read_block(ctx, x, start, BLOCK))
+        place = convert(add(start, first_greatest(inside)), self.index_dtype)
+        return reshape(place, shape)
+
+    # In a matrix one pass: over rows 24 to 3.3 ms, over columns 43 to 2.4 ms.
+    def search_packed(self, x: Value) -> Value:
+        """Find it as the greatest integer of an element's order and its place."""
+        wide = dtypes.uint64
+        last = max(0, x.shape[self.axis] - 1)
+        keys = convert(self.ordered(x), wide)
+        backwards = sub(last, Iota(wide, x.shape, self.axis)())
+        best = reduce_max(or_(shift_left(keys, 32), backwards), (self.axis,))
+        return convert(sub(last, and_(best, 2**32 - 1)), self.index_dtype)
+
     def batch(self, size: int, operands: Any, dims: Any) -> Any:
         (x,), (d,) = operands, dims
         (axis,) = shifted((self.axis,), d)
@@ -296,6 +360,8 @@ class ArgExtremum(Flat):
 @frozen
 class ArgMax(ArgExtremum):
     """The place of the first greatest element along an axis."""
+
+    descending = False
 
     def best(self, x: Value) -> Value:
         return reduce_max(x, (self.axis,))
@@ -308,11 +374,20 @@ class ArgMax(ArgExtremum):
 class ArgMin(ArgExtremum):
     """The place of the first least element along an axis."""
 
+    descending = True
+
     def best(self, x: Value) -> Value:
         return reduce_min(x, (self.axis,))
 
     def eager(self, x: Any) -> Any:
         return np.argmin(x, axis=self.axis).astype(self.index_dtype)
+
+
+def first_greatest(x: Value) -> Value:
+    """Give the first place of the greatest integer of a vector."""
+    best = broadcast(reduce_max(x, (0,)), x.shape, ())
+    places = Iota(dtypes.int32, x.shape, 0)()
+    return reduce_min(select(eq(x, best), places, x.shape[0] - 1), (0,))
 
 
 def argmax(x: Value, axis: int, index_dtype: Dtype) -> Value:

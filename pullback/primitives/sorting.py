@@ -15,22 +15,12 @@ from pullback.core.trace import Value
 from pullback.core.zero import Zero, is_zero
 from pullback.dtypes import Dtype
 from pullback.primitives.callbacks import emit_callback
-from pullback.primitives.creation import BitcastConvertType, Iota, broadcasted_iota
+from pullback.primitives.creation import Iota, broadcasted_iota
 from pullback.primitives.indexing import PROMISE, take_along_axis
+from pullback.primitives.order import ordered_bits
 from pullback.primitives.recipes import batch_to_front, lower_as, shape_error
 from pullback.primitives.structural import frozen
-from pullback.primitives.table import (
-    compare,
-    convert,
-    eq,
-    ge,
-    ne,
-    not_,
-    or_,
-    select,
-    shift_left,
-    xor,
-)
+from pullback.primitives.table import compare, convert, or_, shift_left
 
 #: From this many elements on, compiled programs on the host call NumPy back to sort: it
 #: uses vector instructions, and is 14 times faster than the compiler's own code at 1e6
@@ -160,22 +150,6 @@ class PlainSort(Primitive):
             "stablehlo.sort", [x], [x.aval], attributes, [region]
         )
         return out
-
-
-def ordered_bits(x: Value) -> Value:
-    """Give unsigned 32-bit integers in the order of `x`: -0 is 0, nan comes last."""
-    dtype = x.dtype
-    top = 0x80000000
-    if dtype == dtypes.bool_ or dtype.kind == "u":
-        return convert(x, dtypes.uint32)
-    if dtypes.is_integer(dtype):
-        bits = BitcastConvertType(dtypes.uint32)(convert(x, dtypes.int32))
-        return xor(bits, top)
-    x = convert(x, dtypes.float32)
-    x = select(ne(x, x), float("nan"), select(eq(x, 0.0), 0.0, x))
-    bits = BitcastConvertType(dtypes.uint32)(x)
-    # Negative numbers have the opposite order: all their bits are turned over.
-    return select(ge(bits, top), not_(bits), or_(bits, top))
 
 
 def sort_keys(ctx: Any, x: Any) -> list[Any]:

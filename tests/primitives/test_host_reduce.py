@@ -1,0 +1,91 @@
+"""Reductions in steps: any length and axis, against NumPy, with the special values."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from pullback import dtypes
+from pullback.calls.jit import jit
+from pullback.config import config
+from pullback.core.array import from_host
+from pullback.primitives import reduction
+from pullback.primitives.host_reduce import FEW, group
+from pullback.primitives.order import ordered_bits
+
+RNG = np.random.default_rng(7)
+SHAPES = [(40, 70), (7, 331), (3, 64, 40), (5, 100, 9), (2, 0)]
+LENGTHS = [33, 63, 64, 100, 127, 1000, 2048, 4095, 4097, 10_007, 31_744, 100_000]
+
+
+def compiled(f, x, *rest):
+    return np.asarray(jit(lambda x: f(x, *rest))(from_host(x)))
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+def test_a_group_is_all_or_one_of_many(n):
+    for inner in (1, 10, 64, 5000):
+        if (found := group(n, inner)) is not None:
+            rows, length = found
+            assert n % (rows * length) == 0
+            assert n // (rows * length) == 1 or n // (rows * length) > FEW
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+def test_integers_of_any_number_are_folded_right(n):
+    x = RNG.integers(-(2**31), 2**31, n, dtype=np.int32)
+    for f, g in ((reduction.reduce_max, np.max), (reduction.reduce_xor, None)):
+        wanted = np.bitwise_xor.reduce(x) if g is None else g(x)
+        assert compiled(f, x, (0,)) == wanted
+    x = np.ones(n, bool)
+    assert compiled(reduction.reduce_and, x, (0,))
+    x[RNG.integers(n)] = False
+    assert not compiled(reduction.reduce_and, x, (0,))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_axis_is_folded_right(shape):
+    x = RNG.integers(-99, 99, shape, dtype=np.int32)
+    rank = len(shape)
+    for size in range(1, rank + 1):
+        for axes in itertools.combinations(range(rank), size):
+            found = compiled(reduction.reduce_min, x, axes)
+            top = np.iinfo(np.int32).max
+            np.testing.assert_array_equal(found, np.min(x, axes, initial=top))
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "i4", "i8", "u4", "?"])
+@pytest.mark.parametrize("shape", [(1,), (37,), (5000,), (1, 9001), (50, 90), (90, 50)])
+def test_the_first_of_equal_extremes_is_found(dtype, shape):
+    with config.context(enable_x64=True):
+        x = RNG.integers(0, 4, shape).astype(dtype)
+        for axis, kind in itertools.product(range(len(shape)), ("max", "min")):
+            f = getattr(reduction, f"arg{kind}")
+            found = compiled(f, x, axis, dtypes.int32)
+            np.testing.assert_array_equal(found, getattr(np, f"arg{kind}")(x, axis))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("n", [40, 5001])
+def test_nan_wins_and_zeros_of_both_signs_are_equal(dtype, n):
+    with config.context(enable_x64=True):
+        zeros = np.zeros(n, dtype)
+        zeros[::2] = -0.0
+        special = RNG.choice(np.array([np.inf, -np.inf, 1, 5e-324], dtype), n)
+        undefined = special.copy()
+        undefined[[n // 2, n - 3]] = -np.nan
+        for x, kind in itertools.product((zeros, special, undefined), ("max", "min")):
+            f = getattr(reduction, f"arg{kind}")
+            found = compiled(f, x, 0, dtypes.int32)
+            assert found == getattr(np, f"arg{kind}")(x)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_the_order_of_integers_is_that_of_the_numbers(descending):
+    x = np.array([-np.inf, -3.0, -1e-38, 0.0, 1e-38, 2.0, np.inf], np.float32)
+    keys = compiled(ordered_bits, x, descending)
+    steps = np.diff(keys.astype(np.int64))
+    assert np.all(steps < 0 if descending else steps > 0)
+    last = compiled(ordered_bits, np.float32([np.nan, -0.0]), descending)
+    assert last[0] == 2**32 - 1
+    assert last[1] == keys[3]

@@ -90,6 +90,9 @@ def to_buffer(
         buffer = here.put(x.fetch(), x.aval)
         if not donated:
             x.ch = (buffer,)
+            if here.platform == "cpu" and x.aval.nbytes >= LARGE:
+                # The buffer may be a copy; then the array need not keep both.
+                x.host = here.to_host(buffer)
         return buffer
     if type(x) in SCALARS:
         return here.put(x, aval)

@@ -177,6 +177,14 @@ def numpy_array(size, offset):
     return memory[start : start + size]
 
 
+def test_an_array_moved_to_the_device_is_not_kept_twice():
+    memory = numpy_array(100_000, 1)
+    x = from_host(memory)
+    jit(neg)(x)
+    assert not np.shares_memory(np.asarray(x), memory)
+    assert np.asarray(x).ctypes.data == x.device_buffer.unsafe_buffer_pointer()
+
+
 @pytest.mark.parametrize("offset", [0, 1])
 @pytest.mark.parametrize("size", [1000, 15_000, 25_000, 30_000, 1_000_000])
 def test_numpy_arguments_may_be_written_to_after_a_call(size, offset):

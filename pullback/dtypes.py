@@ -34,7 +34,7 @@ _NARROW: dict[Dtype, Dtype] = {
     float64: float32,
     complex128: complex64,
 }
-_FLOATS = frozenset((bfloat16, float8_e4m3fn, float8_e5m2, float16, float32, float64))
+FLOATS = frozenset((bfloat16, float8_e4m3fn, float8_e5m2, float16, float32, float64))
 _SHORT: dict[Dtype, str] = {
     bool_: "bool",
     bfloat16: "bf16",
@@ -121,7 +121,7 @@ def scalar_dtype(kind: type) -> Dtype:
 
 def is_float(dtype: Dtype) -> bool:
     """Whether the dtype is a real floating-point one."""
-    return dtype in _FLOATS
+    return dtype in FLOATS
 
 
 def is_complex(dtype: Dtype) -> bool:
@@ -131,7 +131,7 @@ def is_complex(dtype: Dtype) -> bool:
 
 def is_inexact(dtype: Dtype) -> bool:
     """Whether the dtype is real or complex floating-point: it has derivatives."""
-    return dtype in _FLOATS or dtype.kind == "c"
+    return dtype in FLOATS or dtype.kind == "c"
 
 
 def is_integer(dtype: Dtype) -> bool:
@@ -141,7 +141,7 @@ def is_integer(dtype: Dtype) -> bool:
 
 def tangent_dtype(dtype: Dtype) -> Dtype:
     """Give the dtype of tangents: the same for inexact dtypes, `float0` for others."""
-    return dtype if dtype in _FLOATS or dtype.kind == "c" else float0
+    return dtype if dtype in FLOATS or dtype.kind == "c" else float0
 
 
 def real_dtype(dtype: Dtype) -> Dtype:
@@ -212,7 +212,7 @@ def promote_types(a: Any, b: Any) -> Dtype:
 def finfo(dtype: Any) -> Any:
     """Give the limits of a floating-point dtype, as `numpy.finfo` does."""
     found = np.dtype(dtype)
-    return ml_dtypes.finfo(found) if found in _FLOATS else np.finfo(found)  # type: ignore[no-untyped-call]
+    return ml_dtypes.finfo(found) if found in FLOATS else np.finfo(found)  # type: ignore[no-untyped-call]
 
 
 def iinfo(dtype: Any) -> Any:
@@ -226,6 +226,6 @@ def issubdtype(a: Any, b: Any) -> bool:
         found = np.dtype(a)
     except TypeError:
         return bool(np.issubdtype(a, b))
-    if found in _FLOATS and isinstance(b, type):
+    if found in FLOATS and isinstance(b, type):
         return issubclass(np.floating, b) or found.type is b
     return bool(np.issubdtype(found, b))

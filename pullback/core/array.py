@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes
-from pullback.core.aval import Aval
+from pullback.core.aval import Aval, common_aval
 from pullback.errors import ArgumentError
 
 #: The Python types that operations take beside arrays.
@@ -96,7 +96,7 @@ class Array(Operators):
         host = self.host
         if host is None:
             return self.ch[0].aval  # type: ignore[no-any-return]
-        return Aval(host.shape, host.dtype, bool(self.weak))
+        return common_aval(host.shape, host.dtype, bool(self.weak))
 
     @property
     def weak_type(self) -> bool:

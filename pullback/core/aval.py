@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -54,10 +55,12 @@ class Aval:
 
     def strong(self) -> Aval:
         """Give the same type with a dtype that does not yield."""
-        return Aval(self.shape, self.dtype) if self.weak else self
+        return common_aval(self.shape, self.dtype, False) if self.weak else self
 
     def tangent(self) -> Aval:
         """Give the type of tangents of values of this type."""
+        if self.dtype in dtypes.FLOATS:
+            return self
         dtype = dtypes.tangent_dtype(self.dtype)
         return self if dtype is self.dtype else Aval(self.shape, dtype)
 
@@ -83,6 +86,11 @@ class Aval:
     def __repr__(self) -> str:
         """Show the type as jaxprs do: `f32[3]`."""
         return f"{dtypes.short(self.dtype)}[{','.join(map(str, self.shape))}]"
+
+
+#: Gives the type of an array, one object a type where it comes often: that costs half
+#: of making one, and what a type remembers (its text) is kept.
+common_aval = functools.lru_cache(4096)(Aval)
 
 
 class ShapeDtypeStruct(Aval):

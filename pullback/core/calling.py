@@ -73,9 +73,9 @@ def as_value(x: Any, what: str = "the operation") -> Value:
     Raises:
         NotAnArrayError: `x` is none of these.
     """
-    if isinstance(x, (Array, Tracer)):
-        return x
     kind = type(x)
+    if kind is Array or isinstance(x, Tracer):
+        return x
     if kind in SCALARS:
         return from_host(scalar_host(x), kind is not bool)
     if isinstance(x, (np.ndarray, np.generic)):

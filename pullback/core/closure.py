@@ -58,11 +58,12 @@ class TracerFinder:
     tracer holds as long as each cell and container holds what it held then.
     """
 
-    __slots__ = ("cells", "contents", "known")
+    __slots__ = ("cells", "contents", "fields", "known")
 
     def __init__(self) -> None:
         self.known: Sequence[Any] | None = None
         self.cells: list[tuple[Any, Any]] = []
+        self.fields: list[tuple[Any, str, Any]] = []
         self.contents: list[tuple[Any, tuple[Any, ...]]] = []
 
     def find(self, roots: Sequence[Any]) -> list[Captured]:
@@ -73,7 +74,8 @@ class TracerFinder:
         found = [c for c in walk.leaves.values() if isinstance(c.value, Tracer)]
         if not found and walk.fixed:
             self.known = list(roots)
-            self.cells, self.contents = walk.cells, walk.contents
+            self.cells, self.fields = walk.cells, walk.fields
+            self.contents = walk.contents
         return found
 
     def _still_none(self, roots: Sequence[Any]) -> bool:
@@ -89,6 +91,9 @@ class TracerFinder:
                     return False
         except ValueError:
             return False
+        for x, name, value in self.fields:
+            if getattr(x, name, None) is not value:
+                return False
         for x, held in self.contents:
             now = _contents(x)
             if len(now) != len(held) or not all(map(operator.is_, now, held)):
@@ -196,8 +201,8 @@ def _contents(x: Any) -> tuple[Any, ...]:
 class _Walk:
     """The graph of everything reachable from callables, and the values in it.
 
-    `fixed` tells that it can change only through `cells` (cell, content) and `contents`
-    (container, what it holds).
+    `fixed` tells that it can change only through `cells` (cell, content), `fields` of
+    our callables (object, name, value) and `contents` (container, what it holds).
     """
 
     def __init__(self, roots: Sequence[Any]) -> None:
@@ -206,6 +211,7 @@ class _Walk:
         self.kept: list[Any] = []
         self.numbers: dict[int, int] = {}
         self.cells: list[tuple[Any, Any]] = []
+        self.fields: list[tuple[Any, str, Any]] = []
         self.contents: list[tuple[Any, tuple[Any, ...]]] = []
         self.fixed = True
         # What of the graph is no value: equal for callables that do the same.
@@ -249,7 +255,10 @@ class _Walk:
         elif not isinstance(x, (types.MethodType, functools.partial, tuple)):
             if getattr(type(x), "__closure_fixed__", False):
                 return
-            if isinstance(x, _CONTAINERS) or hasattr(x, "__dict__") or _attributes(x):
+            names = getattr(type(x), "__closure_fields__", None)
+            if names is not None:
+                self.fields.extend([(x, n, getattr(x, n, None)) for n in names])
+            elif isinstance(x, _CONTAINERS) or hasattr(x, "__dict__") or _attributes(x):
                 self.contents.append((x, _contents(x)))
             elif not tree.is_leaf(x):
                 self.fixed = False

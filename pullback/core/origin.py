@@ -54,15 +54,20 @@ def is_internal(filename: str) -> bool:
     return _internal[filename] is not False
 
 
-def user_origin() -> Origin | None:
-    """Find the innermost frame of the running thread that is the user's."""
-    frame: FrameType | None = sys._getframe(1)
+def user_origin(above: int = 1) -> Origin | None:
+    """Find the innermost frame of the running thread that is the user's.
+
+    Args:
+        above: how many frames are known to be the library's, this one counted.
+    """
+    frame: FrameType | None = sys._getframe(above)
     known = _internal.get
     while frame is not None:
         # A walk a step of every traced program: one question for most frames.
         name = frame.f_code.co_filename
-        if not known(name):
-            if not is_internal(name):
+        ours = known(name)
+        if not ours:
+            if ours is False or not is_internal(name):
                 return Origin(frame.f_code, frame.f_lasti)
             found = spoken_for(frame)
             if found is not None:

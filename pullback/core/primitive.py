@@ -44,6 +44,8 @@ class Primitive:
             NumPy's, and applies other operations.
         effects: it must not be dropped when its results are unused.
         weak_parameter: a parameter may make results of strong operands weak.
+        keeps_weak: `weak_result` need not be asked: results are weak if all operands
+            are.
         splits: it holds one program, and has `split(unknown)` and `with_jaxpr`, so that
             the part of the program that tangents do not reach runs by itself.
         separates: it holds programs, and has `separate(operands, unknown)` to the same
@@ -58,6 +60,7 @@ class Primitive:
     calls: ClassVar[bool] = False
     effects: ClassVar[bool] = False
     weak_parameter: ClassVar[bool] = False
+    keeps_weak: ClassVar[bool] = False
     splits: ClassVar[bool] = False
     separates: ClassVar[bool] = False
     linear: ClassVar[tuple[tuple[Any, ...], ...]] = ()

@@ -216,7 +216,7 @@ class EvalTrace(Trace):
             raise
         finally:
             _errors.reset(token)
-        if weak or primitive.weak_parameter:
+        if primitive.weak_parameter or (weak and not primitive.keeps_weak):
             weak = primitive.weak_result(weak)
         if primitive.multiple:
             return [x if type(x) is Array else from_host(x, weak) for x in out]

@@ -16,7 +16,7 @@ from pullback.core.aval import Aval
 from pullback.core.calling import as_value, is_arraylike
 from pullback.core.closure import Closure
 from pullback.core.origin import name_of
-from pullback.core.trace import Tracer, Value, aval_of
+from pullback.core.trace import Tracer, Value
 from pullback.custom.rule import describe_rule, rule_place
 from pullback.errors import (
     MissingCustomRule,
@@ -97,7 +97,7 @@ def output_leaves(
 
 
 def check_primal_out(
-    outs: Sequence[Value],
+    avals: Sequence[Aval],
     out_tree: tree.TreeDef,
     expected: tuple[tree.TreeDef, list[Aval]],
     kind: str,
@@ -112,7 +112,7 @@ def check_primal_out(
     """
     wanted_tree, wanted = expected
     if out_tree == wanted_tree and all(
-        [y.shape == a.shape and y.dtype == a.dtype for y, a in zip(outs, wanted)]
+        [y is a or y.matches(a) for y, a in zip(avals, wanted)]
     ):
         return
     what = f"{describe_rule(kind, rule)} of {name_of(fun)}"
@@ -128,10 +128,10 @@ def check_primal_out(
             mend=mend,
         )
     paths = tree.path_strings(wanted_tree.unflatten(wanted))
-    for y, aval, path in zip(outs, wanted, paths):
-        if y.shape != aval.shape or y.dtype != aval.dtype:
+    for y, aval, path in zip(avals, wanted, paths):
+        if not y.matches(aval):
             raise ERRORS["dtype" if y.shape == aval.shape else "shape"](
-                f"{what} gave a primal output{at(path)} of type {aval_of(y)}; the "
+                f"{what} gave a primal output{at(path)} of type {y}; the "
                 f"function's is {aval}.",
                 where=rule_place(rule),
                 mend=mend,
@@ -157,7 +157,7 @@ ERRORS: Mapping[str, type[RuleError]] = MappingProxyType(
 def tangents_out(
     given: Any,
     out_tree: tree.TreeDef,
-    outs: Sequence[Value],
+    avals: Sequence[Aval],
     rule: Callable[..., Any],
     fun: Callable[..., Any],
 ) -> list[Any]:
@@ -167,11 +167,13 @@ def tangents_out(
         RuleTreeError, RuleKeyError: its structure is not the primal output's.
         RuleShapeError, RuleDtypeError: a leaf that is no tangent of the primal output.
     """
+    if out_tree is tree.leaf_structure and is_tangent_of(given, avals[0]):
+        return [given]
     leaves, treedef = tree.flatten(given)
-    if treedef == out_tree and all(map(is_tangent_of, leaves, outs)):
+    if treedef == out_tree and all(map(is_tangent_of, leaves, avals)):
         return leaves
     what = f"{describe_rule('custom_jvp', rule)} of {name_of(fun)}"
-    like = out_tree.unflatten([aval_of(y) for y in outs])
+    like = out_tree.unflatten(avals)
 
     def complain(found: Mismatch) -> NoReturn:
         raise ERRORS[found.kind](
@@ -185,19 +187,18 @@ def tangents_out(
     leaves = flatten_like(like, given, complain)
     paths = Paths(like)
     return [
-        fit_tangent(t, aval_of(y), complain, paths.named(i))
-        for i, (t, y) in enumerate(zip(leaves, outs))
+        fit_tangent(t, a, complain, paths.named(i))
+        for i, (t, a) in enumerate(zip(leaves, avals))
     ]
 
 
-def is_tangent_of(t: Any, x: Any) -> bool:
+def is_tangent_of(t: Any, aval: Aval) -> bool:
     """Whether a tangent is as it should be, with nothing to cast or to fill in."""
-    return (
-        (type(t) is Array or isinstance(t, Tracer))
-        and t.shape == x.shape
-        and t.dtype == x.dtype
-        and dtypes.is_inexact(x.dtype)
-    )
+    if type(t) is not Array and not isinstance(t, Tracer):
+        return False
+    given = t.aval
+    fits = given is aval or given.matches(aval)
+    return fits and (aval.dtype in dtypes.FLOATS or dtypes.is_complex(aval.dtype))
 
 
 def cotangents_in(

@@ -18,27 +18,38 @@ from pullback.custom.batching import BatchedPull, BatchedSite
 from pullback.custom.nondiff import MARKED
 from pullback.custom.pull import forward_error
 from pullback.errors import CapturedError, NondiffError, RuleError
-from pullback.primitives.structural import frozen, instantiate
+from pullback.primitives.structural import instantiate
 from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.linearize import linearize_flat
 from pullback.transforms.stage import stage_flat
 from pullback.transforms.transpose import backward, record
 
 
-@frozen
 class CustomCall(Primitive):
-    """A call of a function with custom rules.
+    """A call of a function with custom rules; equal to itself alone.
 
     Operands are the constants of the staged program (none before staging), the values
     that function and rules capture, and the leaves of the differentiable arguments.
+
+    Args:
+        site: the user's call.
+        call_jaxpr: the function as a program, once staged.
+        count_consts: how many constants lead its inputs.
     """
 
-    site: Any
-    call_jaxpr: Jaxpr | None = None
-    count_consts: int = 0
+    # Made for each call, so no dataclass: a frozen one takes four times as long to
+    # make (`benchmarks`: eager grad with a custom rule).
+    __slots__ = ("call_jaxpr", "count_consts", "site")
 
     multiple = True
     calls = True
+
+    def __init__(
+        self, site: Any, call_jaxpr: Jaxpr | None = None, count_consts: int = 0
+    ) -> None:
+        self.site = site
+        self.call_jaxpr = call_jaxpr
+        self.count_consts = count_consts
 
     @property
     def name(self) -> str:
@@ -146,7 +157,8 @@ class CustomCall(Primitive):
 
     def linearize(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
         site = self.site
-        if site.body_is_rule():
+        rules = site.rules
+        if not rules.derivative and site.body_is_rule():
             return self._linearize_body(primals, tangents)
         leading = self.count_consts + site.count_captured
         if leading:
@@ -154,25 +166,27 @@ class CustomCall(Primitive):
             if index is not None:
                 return self.forbid(primals, index, tangents[index + self.count_consts])
         operands, dots = primals[self.count_consts :], tangents[leading:]
-        if not site.has_vjp():
-            if not site.has_jvp():
-                raise missing_rule(site.rules.fun, site.kind, site.rules.bwd)
+        if rules.fwd is None:
+            if not rules.forward:
+                raise missing_rule(rules.fun, site.kind, rules.bwd)
             return site.jvp(operands, dots)
         perturbed = [not isinstance(t, Zero) for t in dots]
         # No tangent goes into `fwd`: it runs where its operations would be sent anyway.
-        token = current.set(current_trace().parent)  # type: ignore[attr-defined]
+        trace: Any = current_trace()
+        token = current.set(trace.parent)
         try:
-            forward = site.fwd(operands, perturbed)
+            outs, residuals, pull = site.fwd(operands, perturbed)
         finally:
             current.reset(token)
-        pull = PullbackCall(forward.pull, len(forward.residuals))
-        given = [t for t in dots if not isinstance(t, Zero)]
-        found = iter(pull(*forward.residuals, *given))
-        dots_out = [
-            next(found) if dtypes.is_inexact(y.dtype) else Zero(like=y)
-            for y in forward.outs
+        given = dots if all(perturbed) else [t for t in dots if not isinstance(t, Zero)]
+        call = PullbackCall(pull, len(residuals))
+        found = trace.record(call, (*residuals, *given), call.abstract())
+        if len(found) == len(outs):
+            return outs, found
+        rest = iter(found)
+        return outs, [
+            next(rest) if dtypes.is_inexact(y.dtype) else Zero(like=y) for y in outs
         ]
-        return forward.outs, dots_out
 
     def _linearize_body(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
         nonzero = [not is_zero(t) for t in tangents]
@@ -258,19 +272,25 @@ def captured_error(site: Any, index: int) -> RuleError:
     )
 
 
-@frozen
 class PullbackCall(Primitive):
     """The derivative of a call with a `bwd` rule: linear in the tangents.
 
     Operands are the residuals and then the tangents; its transpose is `bwd`. Applied
     forward it is the function's jvp rule, if there is one.
+
+    Args:
+        pull: the backward pass.
+        count_residuals: how many operands are residuals.
     """
 
-    pull: Any
-    count_residuals: int
+    __slots__ = ("count_residuals", "pull")
 
     multiple = True
     calls = True
+
+    def __init__(self, pull: Any, count_residuals: int) -> None:
+        self.pull = pull
+        self.count_residuals = count_residuals
 
     @property
     def name(self) -> str:
@@ -286,7 +306,11 @@ class PullbackCall(Primitive):
         return None if any(unknown[: self.count_residuals]) else group
 
     def abstract(self, *avals: Aval) -> list[Aval]:
-        return [a.strong() for a in self.pull.out_avals if dtypes.is_inexact(a.dtype)]
+        return [
+            a.strong() if a.weak else a
+            for a in self.pull.out_avals
+            if a.dtype in dtypes.FLOATS or dtypes.is_complex(a.dtype)
+        ]
 
     def linear_result(self, operands: Sequence[Value]) -> list[Aval]:
         return self.abstract()
@@ -321,12 +345,14 @@ class PullbackCall(Primitive):
 
     def transpose(self, cts: Any, *operands: Value) -> list[Any]:
         n = self.count_residuals
-        given = iter(cts)
-        full = [
-            next(given) if dtypes.is_inexact(a.dtype) else Zero(a.tangent())
-            for a in self.pull.out_avals
-        ]
-        return [*[None] * n, *self.pull.backward(operands[:n], full)]
+        avals = self.pull.out_avals
+        if len(cts) < len(avals):
+            given = iter(cts)
+            cts = [
+                next(given) if dtypes.is_inexact(a.dtype) else Zero(a.tangent())
+                for a in avals
+            ]
+        return [*[None] * n, *self.pull.backward(operands[:n], cts)]
 
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         n = self.count_residuals

@@ -111,7 +111,8 @@ class CustomFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function; outside of transformations, just that."""
         trace = current_trace()
-        if not kwargs and self._is_plain_call(trace, args):
+        eager = trace is EVAL or type(trace) is LinearTrace
+        if eager and not kwargs and self._is_plain_call(trace, args):
             if trace is EVAL:
                 return self.rules.fun(*args)
             token = current.set(EVAL)
@@ -159,16 +160,17 @@ class CustomFunction:
     def _is_plain_call(self, trace: Any, args: tuple[Any, ...]) -> bool:
         """Whether no transformation has a part in this call, and no rule watches it.
 
-        While tangents are recorded over eager values, that is a call with values only.
+        The trace computes at once, or records tangents: over eager values, a call with
+        values only.
         """
         watched = watching()
         if watched is not None and watched.wants_type(self):
             return False
         if trace is EVAL:
             return True
-        if type(trace) is not LinearTrace or trace.parent is not EVAL:
-            return False
-        return all([type(x) is Array or type(x) in SCALARS for x in args])
+        return trace.parent is EVAL and all(
+            [type(x) is Array or type(x) in SCALARS for x in args]
+        )
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Bind the function to an instance, as methods are."""

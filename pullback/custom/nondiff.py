@@ -46,6 +46,10 @@ class Arguments(NamedTuple):
         split = self.total - len(self.keywords)
         return f(*full[:split], **dict(zip(self.keywords, full[split:])))
 
+    def apply(self, f: Callable[..., Any], values: Sequence[Any]) -> Any:
+        """Call such a function, given the values of the differentiable positions."""
+        return self.call(f, self.join(values))
+
     def rule_tuple(self, values: Sequence[Any], opaque: bool = True) -> tuple[Any, ...]:
         """Give the tuple that rules receive: all positions but the nondiff ones.
 
@@ -83,6 +87,9 @@ class PlainArguments(Arguments):
 
     def call(self, f: Callable[..., Any], full: Sequence[Any]) -> Any:
         return f(*full)
+
+    def apply(self, f: Callable[..., Any], values: Sequence[Any]) -> Any:
+        return f(*values)
 
     def rule_tuple(self, values: Sequence[Any], opaque: bool = True) -> tuple[Any, ...]:
         return tuple(values)

@@ -7,14 +7,15 @@ from typing import Any, NamedTuple
 
 from pullback import dtypes, tree
 from pullback.config import config
+from pullback.core.array import Array
+from pullback.core.aval import Aval
 from pullback.core.calling import is_arraylike
 from pullback.core.closure import Closure, Template
 from pullback.core.origin import defined_at, name_of
-from pullback.core.trace import Value, aval_of
+from pullback.core.trace import Value
 from pullback.core.zero import SymbolicZero, Zero, is_zero
 from pullback.custom.agreement import cotangents_in, pair_of
-from pullback.custom.nondiff import Arguments, PlainArguments
-from pullback.custom.rule import Rules, describe_rule, name_rule, rule_place
+from pullback.custom.rule import describe_rule, name_rule, rule_place
 from pullback.errors import (
     ForwardModeError,
     LeakedTracerError,
@@ -55,6 +56,8 @@ class Residuals:
 
     def fill(self, arrays: Sequence[Value]) -> Any:
         """Give the residuals as `fwd` gave them, with these arrays."""
+        if self is ONE_ARRAY:
+            return arrays[0]
         rest = iter(arrays)
         leaves = []
         for part in self.parts:
@@ -69,15 +72,19 @@ class Residuals:
 
 #: Stands in `Residuals.parts` for an array.
 _ARRAY = object()
+#: Residuals that are one array.
+ONE_ARRAY = Residuals(tree.leaf_structure, [_ARRAY])
 
 
 def take_apart(res: Any) -> tuple[list[Value], Residuals]:
     """Separate the arrays of residuals from the rest."""
+    if type(res) is Array:
+        return [res], ONE_ARRAY
     leaves, treedef = tree.flatten(res)
     arrays: list[Value] = []
     parts: list[Any] = []
     for x in leaves:
-        if hasattr(x, "shape") and hasattr(x, "dtype"):
+        if type(x) is Array or (hasattr(x, "shape") and hasattr(x, "dtype")):
             arrays.append(x)
             parts.append(_ARRAY)
             continue
@@ -111,16 +118,16 @@ class Pull:
         self,
         site: Any,
         residuals: Residuals,
-        leaves: Sequence[Value],
-        outs: Sequence[Value],
+        in_avals: Sequence[Aval],
+        out_avals: Sequence[Aval],
         perturbed: Sequence[bool],
     ) -> None:
         self.site = site
         self.residuals = residuals
-        self.in_avals = [aval_of(x) for x in leaves]
-        self.out_avals = [aval_of(y) for y in outs]
+        self.in_avals = in_avals
+        self.out_avals = out_avals
         self.out_tree: tree.TreeDef = site.out_tree
-        self.perturbed = list(perturbed)
+        self.perturbed = perturbed
 
     @property
     def name(self) -> str:
@@ -137,22 +144,22 @@ class Pull:
         where = f"{rule_place(rule)} {self.forward_call()}".strip()
         return what, where, self.site.name
 
-    def _open(
-        self, operands: Sequence[Value]
-    ) -> tuple[Rules, Arguments, list[Value], Any]:
-        """Give rules and arguments, the primals if kept, and the residuals."""
-        rules, arguments, rest = self.site.open(operands)
-        count = len(self.in_avals) if self.site.has_jvp() else 0
-        return rules, arguments, rest[:count], self.residuals.fill(rest[count:])
-
     def backward(self, residuals: Sequence[Value], cts: Sequence[Any]) -> list[Any]:
         """Run `bwd`; give a cotangent or `Zero` for each perturbed leaf."""
-        rules, arguments, _, res = self._open(residuals)
+        rules, arguments, rest = self.site.open(residuals)
+        # The primals lead, where they are kept for the jvp rule.
+        res = self.residuals.fill(rest[len(self.in_avals) :] if rules.forward else rest)
         rule = rules.bwd
         assert rule is not None, "fwd comes with bwd"
-        ct = self.out_tree.unflatten([rule_tangent(c, rules.vjp_symbolic) for c in cts])
+        ct = self.out_tree.unflatten(
+            [
+                rule_tangent(c, rules.vjp_symbolic) if isinstance(c, Zero) else c
+                for c in cts
+            ]
+        )
         try:
-            given = rule(*arguments.leading(), res, ct)
+            leading = arguments.leading() if arguments.nondiff else ()
+            given = rule(*leading, res, ct)
         except Exception as error:
             raise self.explain(error, rule) from None
         if rules.logs:
@@ -160,7 +167,9 @@ class Pull:
             collect_log(log)
         likes, positions = self._likes()
         found = cotangents_in(given, likes, positions, rule, self)
-        return [c for c, p in zip(found, self.perturbed) if p]
+        if False in self.perturbed:
+            return [c for c, p in zip(found, self.perturbed) if p]
+        return found
 
     def explain(self, error: Exception, rule: Any) -> Exception:
         """Say in an exception of `bwd` which rule and forward call it is about."""
@@ -177,8 +186,9 @@ class Pull:
     def _likes(self) -> tuple[Sequence[Any], Sequence[int]]:
         """Give for each argument the tree of its types, and its position."""
         site = self.site
-        if type(site.arguments) is PlainArguments and site.is_flat():
-            return self.in_avals, site.arguments.diff
+        plain = site.wrapper.plain
+        if plain is not None and site.in_tree is plain.in_tree:
+            return self.in_avals, plain.arguments.diff
         trees = iter(site.in_tree.unflatten(self.in_avals))
         likes: list[Any] = []
         positions: list[int] = []

@@ -57,6 +57,16 @@ class Rules:
         some = (self.fun, self.jvp, *(self.jvps or ()), self.fwd, self.bwd, self.vmap)
         return tuple([f for f in some if f is not None])
 
+    @functools.cached_property
+    def forward(self) -> bool:
+        """Whether there is a forward-mode rule."""
+        return self.jvp is not None or self.jvps is not None
+
+    @functools.cached_property
+    def derivative(self) -> bool:
+        """Whether there is a rule for derivatives of any mode."""
+        return self.forward or self.fwd is not None
+
     def __copy__(self) -> Rules:
         """Give equal rules, to be changed in place by `core.closure`."""
         return replace(self)

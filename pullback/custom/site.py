@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pullback import tree
+from pullback.core.array import Array
 from pullback.core.aval import Aval
 from pullback.core.jaxpr import Jaxpr, Var
 from pullback.core.origin import name_of, user_origin
@@ -80,8 +81,10 @@ class Site:
 
     __slots__ = (
         "arguments",
+        "avals",
         "captured",
         "captured_names",
+        "count_captured",
         "expected",
         "forward",
         "in_tree",
@@ -108,13 +111,17 @@ class Site:
         self.rules = rules
         self.arguments = arguments
         self.in_tree = in_tree
+        self.count_captured = len(captured)
         self.captured: list[Any] = []
         self.captured_names: list[tuple[str, str]] = []
         if captured:
             self.captured = [c.value for c in captured]
             self.captured_names = [(c.name, c.where) for c in captured]
         self.out_tree: tree.TreeDef | None = None
-        self.origin = user_origin()
+        # Called by a method that `CustomFunction.__call__` calls.
+        self.origin = user_origin(4)
+        # The types of the leaves, and what the type of the output depends on.
+        self.avals: list[Aval] = []
         self.key: Any = None
         # Whether the key holds plain values only, so that the function may keep it.
         self.shared = True
@@ -125,14 +132,9 @@ class Site:
         """The function's name."""
         return name_of(self.rules.fun)
 
-    @property
-    def count_captured(self) -> int:
-        """How many leading operands are captured values."""
-        return len(self.captured)
-
     def has_jvp(self) -> bool:
         """Whether a forward-mode rule was given."""
-        return self.rules.jvp is not None or self.rules.jvps is not None
+        return self.rules.forward
 
     def has_vjp(self) -> bool:
         """Whether a reverse-mode rule was given."""
@@ -145,14 +147,9 @@ class Site:
     def body_is_rule(self) -> bool:
         """Whether derivatives are those of the body: no rule but one for batching."""
         rules = self.rules
-        if rules.fwd is not None or rules.jvp is not None or rules.jvps is not None:
-            return False
-        return rules.vmap is not None or self.kind == "custom_vmap"
-
-    def is_flat(self) -> bool:
-        """Whether every argument is one leaf."""
-        plain = self.wrapper.plain
-        return plain is not None and self.in_tree is plain.in_tree
+        return not rules.derivative and (
+            rules.vmap is not None or self.kind == "custom_vmap"
+        )
 
     def forget_tracers(self) -> None:
         """Put holes in place of captured tracers, so that none is kept alive."""
@@ -192,7 +189,7 @@ class Site:
         """Call the function itself."""
         rules, arguments, leaves = self.open(operands)
         primals: Any = self.in_tree.unflatten(leaves)
-        out = arguments.call(rules.fun, arguments.join(primals))
+        out = arguments.apply(rules.fun, primals)
         outs, out_tree = output_leaves(out, "", rules.fun)
         self.out_tree = out_tree
         self.type_key(leaves)
@@ -204,7 +201,8 @@ class Site:
     def type_key(self, leaves: Sequence[Value]) -> Any:
         """Give what the function's output type depends on."""
         if self.key is None:
-            types = tuple([(x.shape, x.dtype) for x in leaves])
+            self.avals = [x.aval for x in leaves]
+            types = tuple([(a.shape, a.dtype) for a in self.avals])
             if type(self.arguments) is PlainArguments:
                 self.key = self.in_tree, (), types
                 return self.key
@@ -280,12 +278,14 @@ class Site:
 
     def agree(
         self, operands: Sequence[Value], outs: Sequence[Value], kind: str, rule: Any
-    ) -> None:
-        """Hold a rule's primal output against the function's."""
-        expected = self.known_type() or self.output_type(operands)
+    ) -> list[Aval]:
+        """Hold a rule's primal output against the function's, and give its types."""
+        expected = self.expected or self.known_type() or self.output_type(operands)
         assert self.out_tree is not None, "set by the rule"
+        avals = [aval_of(y) for y in outs]
         if expected is not None:
-            check_primal_out(outs, self.out_tree, expected, kind, rule, self.rules.fun)
+            check_primal_out(avals, self.out_tree, expected, kind, rule, self.rules.fun)
+        return avals
 
     # -- forward mode ------------------------------------------------------------------
 
@@ -305,7 +305,10 @@ class Site:
             return self._jvp_by_argument(rules, arguments, primals, tangents)
         rule = rules.jvp
         dots: Any = self.in_tree.unflatten(
-            [rule_tangent(t, rules.jvp_symbolic) for t in tangents]
+            [
+                rule_tangent(t, rules.jvp_symbolic) if isinstance(t, Zero) else t
+                for t in tangents
+            ]
         )
         token = _watched.set(self)
         try:
@@ -320,8 +323,8 @@ class Site:
             _watched.reset(token)
         primal_out, tangent_out = pair_of(out, "custom_jvp", rule, rules.fun)
         outs, self.out_tree = output_leaves(primal_out, "custom_jvp", rule)
-        self.agree(operands, outs, "custom_jvp", rule)
-        dots_out = tangents_out(tangent_out, self.out_tree, outs, rule, rules.fun)
+        avals = self.agree(operands, outs, "custom_jvp", rule)
+        dots_out = tangents_out(tangent_out, self.out_tree, avals, rule, rules.fun)
         self.check_linear(outs, dots_out, rule)
         return outs, dots_out
 
@@ -337,6 +340,7 @@ class Site:
         ans = arguments.call(self.wrapper.with_rules(rules), full)
         outs, self.out_tree = output_leaves(ans, "", rules.fun)
         total: list[Any] = [Zero(like=y) for y in outs]
+        avals = [aval_of(y) for y in outs]
         rest = iter(tangents)
         values = arguments.rule_tuple(primals)
         skipped = {i for i in arguments.opaque if i not in arguments.nondiff}
@@ -355,7 +359,7 @@ class Site:
                 term = rule(*arguments.leading(), dot, ans, *values)
             except LinearityError as error:
                 raise name_rule(error, "custom_jvp", rule, self.name) from None
-            terms = tangents_out(term, self.out_tree, outs, rule, rules.fun)
+            terms = tangents_out(term, self.out_tree, avals, rule, rules.fun)
             self.check_linear(outs, terms, rule)
             total = [add_tangents(s, t) for s, t in zip(total, terms)]
         return outs, total
@@ -370,13 +374,15 @@ class Site:
         if type(trace) is not LinearTrace:
             return
         for y in outs:
-            if is_recorded(y, trace):
+            if type(y) is not Array and is_recorded(y, trace):
                 error = LinearityError(
                     "its primal output depends on a tangent, so it is not linear.",
                     mend="Compute primal outputs from primal inputs only.",
                 )
                 raise name_rule(error, "custom_jvp", rule, self.name)
         for t in dots:
+            if type(t) is LinearTracer and t.trace is trace:
+                continue
             if not is_zero(t) and not is_recorded(t, trace) and not is_known_zero(t):
                 error = LinearityError(
                     f"its tangent output {aval_of(t)} does not depend on the input "
@@ -392,24 +398,23 @@ class Site:
         rules, arguments, leaves = self.open(operands)
         rule = rules.fwd
         assert rule is not None, "asked only where there is one"
-        if self.key is None:
-            self.type_key(leaves)
+        self.type_key(leaves)
         values: Any = self.in_tree.unflatten(leaves)
         if rules.vjp_symbolic:
             flags = iter(perturbed)
             values = tree.map(lambda x: CustomVJPPrimal(x, next(flags)), values)
         token = _watched.set(self)
         try:
-            out = arguments.call(rule, arguments.join(values))
+            out = arguments.apply(rule, values)
         finally:
             _watched.reset(token)
         primal_out, res = pair_of(out, "custom_vjp fwd", rule, rules.fun)
         outs, self.out_tree = output_leaves(primal_out, "custom_vjp fwd", rule)
-        self.agree(operands, outs, "custom_vjp fwd", rule)
+        avals = self.agree(operands, outs, "custom_vjp fwd", rule)
         arrays, residuals = take_apart(res)
-        pull = Pull(self, residuals, leaves, outs, perturbed)
-        captured = list(operands[: len(self.captured)])
-        primals = leaves if self.has_jvp() else []
+        pull = Pull(self, residuals, self.avals, avals, perturbed)
+        captured = operands[: len(self.captured)]
+        primals = leaves if rules.forward else ()
         return Forward(outs, [*captured, *primals, *arrays], pull)
 
 

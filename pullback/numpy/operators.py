@@ -75,13 +75,13 @@ def binary(function: Method, op: Any, numbers: frozenset[int]) -> Method:
         elif kind is int:
             number = self.dtype.num
             if number in inexact:
-                return op(self, float(other))
+                return current_trace().apply(op, (self, float(other)))
             if number in whole:
-                return op(self, other)
+                return current_trace().apply(op, (self, other))
         elif isinstance(other, Operators):
             dtype = self.dtype
             if dtype is other.dtype and dtype.num in numbers:  # type: ignore[attr-defined]
-                return op(self, other)
+                return current_trace().apply(op, (self, other))
         elif not is_operand(name, other):
             return NotImplemented
         return function(self, other)
@@ -100,9 +100,9 @@ def reflected(function: Method, op: Any, numbers: frozenset[int]) -> Method:
         if kind is float or kind is int:
             number = self.dtype.num
             if number in inexact:
-                return op(float(other), self)
+                return current_trace().apply(op, (float(other), self))
             if number in whole and kind is int:
-                return op(other, self)
+                return current_trace().apply(op, (other, self))
         elif not is_operand(name, other):
             return NotImplemented
         return function(other, self)

@@ -53,6 +53,7 @@ class Elementwise(Primitive):
         "eager",
         "function",
         "hlo",
+        "keeps_weak",
         "kinds",
         "linear",
         "partials",
@@ -80,6 +81,7 @@ class Elementwise(Primitive):
         self.linear = linear  # type: ignore[misc]
         self.transposes = tuple(transposes)
         self.result = result
+        self.keeps_weak = result != "bool"  # type: ignore[misc]
 
     @property
     def name(self) -> str:

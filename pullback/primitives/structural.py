@@ -207,9 +207,9 @@ def instantiate(tangent: Any) -> Value:
 
     A trace that records linear programs makes a zero it can still recognise.
     """
-    if isinstance(tangent, Forbidden):
-        raise tangent.error()
-    if not is_zero(tangent):
+    if not isinstance(tangent, Zero):
+        if type(tangent) is Forbidden:
+            raise tangent.error()
         return tangent
     make = getattr(current_trace(), "zero_tracer", None)
     if make is not None and tangent.aval.dtype != dtypes.float0:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 
 from pullback import dtypes, tree
+from pullback.core.aval import Aval
 from pullback.core.calling import (
     argument_name,
     as_value,
@@ -28,7 +29,7 @@ from pullback.primitives.structural import (
 )
 from pullback.transforms.batch import batch_flat
 from pullback.transforms.jvp import jvp_flat
-from pullback.transforms.linearize import LinearProgram
+from pullback.transforms.linearize import LinearProgram, linearize_flat
 from pullback.transforms.transpose import backward
 from pullback.transforms.vjp import (
     Flat,
@@ -90,20 +91,21 @@ def differentiate(
     allow_int: bool,
 ) -> tuple[Value, Any, Any]:
     """Give the value of a scalar function, its gradient, and aux (None without)."""
-    positions, partial = pick(fun, argnums, args, kwargs, "grad")
-    chosen = [args[i] for i in positions]
+    positions, chosen, partial = pick(fun, argnums, args, kwargs, "grad")
     values, in_tree, _ = flatten_arguments(chosen, fun, "grad")
     check_inputs(fun, positions, chosen, values, holomorphic, allow_int, "grad")
     flat = Flat(partial, in_tree, has_aux, "grad")
-    outs, program = start(flat, values)
-    check_scalar(fun, flat, outs, holomorphic)
+    # Without integers among them, every value has a tangent.
+    outs, program = (start if allow_int else linearize_flat)(flat, values)
     seeds: list[Any] = [None] * len(outs)
-    seeds[0] = seed_of(aval_of(outs[0]))
-    found = widen(program, backward(program, seeds, consume=True))
+    seeds[0] = seed_of(check_scalar(fun, flat, outs, holomorphic))
+    found = backward(program, seeds, consume=True)
+    if allow_int:
+        found = widen(program, found)
     grads: Any = in_tree.unflatten([instantiate(c) for c in found])
     gradient = grads[0] if isinstance(argnums, int) else tuple(grads)
-    (value,), aux = flat.split(outs)
-    return value, gradient, aux
+    aux = flat.split(outs)[1] if has_aux else None
+    return outs[0], gradient, aux
 
 
 def grad(
@@ -151,10 +153,10 @@ def pick(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     who: str,
-) -> tuple[tuple[int, ...], Callable[..., Any]]:
-    """Give the chosen positions, and `f` as a function of just those arguments."""
+) -> tuple[tuple[int, ...], tuple[Any, ...], Callable[..., Any]]:
+    """Give positions and values to differentiate by, and `f` as a function of these."""
     if argnums == 0 and len(args) == 1 and not kwargs:
-        return (0,), f
+        return (0,), args, f
     positions = normalize_positions(argnums, len(args), f"argnums of {who}")
 
     @functools.wraps(f)
@@ -164,7 +166,7 @@ def pick(
             full[i] = x
         return f(*full, **kwargs)
 
-    return positions, partial
+    return positions, tuple([args[i] for i in positions]), partial
 
 
 def check_inputs(
@@ -184,10 +186,9 @@ def check_inputs(
     reverse = who != "jacfwd"
     for i, x in enumerate(values):
         dtype = x.dtype
-        if not holomorphic and (dtypes.is_float(dtype) or reverse):
-            if dtypes.is_inexact(dtype):
-                continue
-        if dtypes.is_complex(dtype) and holomorphic:
+        if not holomorphic and dtype in dtypes.FLOATS:
+            continue
+        if dtypes.is_complex(dtype) and (holomorphic or reverse):
             continue
         if not dtypes.is_inexact(dtype) and allow_int:
             continue
@@ -224,12 +225,17 @@ def input_error(
 
 def check_scalar(
     f: Callable[..., Any], flat: Flat, outs: Sequence[Value], holomorphic: bool
-) -> None:
-    """Raise unless the output is one real (or, if holomorphic, complex) scalar."""
+) -> Aval:
+    """Give the type of the output, one real (or, if holomorphic, complex) scalar.
+
+    Raises:
+        GradError: it is anything else.
+    """
     count = flat.out_tree.num_leaves
-    if count != 1 or outs[0].shape != () or flat.out_tree.num_nodes != 1:
+    aval = aval_of(outs[0]) if count == 1 else None
+    if aval is None or aval.shape != () or flat.out_tree.num_nodes != 1:
         given = (
-            f"shape {outs[0].shape} ({aval_of(outs[0])})"
+            f"shape {outs[0].shape} ({aval})"
             if flat.out_tree.num_nodes == count == 1
             else f"a container {tree.structure_text(flat.out_tree)}"
         )
@@ -240,8 +246,8 @@ def check_scalar(
             mend="Reduce it, for example with jnp.sum or jnp.mean; for all derivatives "
             "of a vector use jacrev or vjp; for (output, aux) use has_aux=True.",
         )
-    dtype = outs[0].dtype
-    allowed = dtypes.is_complex(dtype) if holomorphic else dtypes.is_float(dtype)
+    dtype = aval.dtype
+    allowed = dtypes.is_complex(dtype) if holomorphic else dtype in dtypes.FLOATS
     if not allowed:
         raise GradError(
             f"grad requires real-valued outputs: {name_of(f)} gave one of dtype "
@@ -250,6 +256,7 @@ def check_scalar(
             mend="Return a float; for a holomorphic complex function use "
             "holomorphic=True.",
         )
+    return aval
 
 
 def jacrev(
@@ -279,8 +286,7 @@ def jacrev(
     )
     def jacrev_f(*args: Any, **kwargs: Any) -> Any:
         """Compute the Jacobian by reverse mode."""
-        positions, partial = pick(fun, argnums, args, kwargs, "jacrev")
-        chosen = [args[i] for i in positions]
+        positions, chosen, partial = pick(fun, argnums, args, kwargs, "jacrev")
         values, in_tree, _ = flatten_arguments(chosen, fun, "jacrev")
         check_inputs(fun, positions, chosen, values, holomorphic, allow_int, "jacrev")
         flat = Flat(partial, in_tree, has_aux, "jacrev")
@@ -342,8 +348,7 @@ def jacfwd(
     )
     def jacfwd_f(*args: Any, **kwargs: Any) -> Any:
         """Compute the Jacobian by forward mode."""
-        positions, partial = pick(fun, argnums, args, kwargs, "jacfwd")
-        chosen = [args[i] for i in positions]
+        positions, chosen, partial = pick(fun, argnums, args, kwargs, "jacfwd")
         values, in_tree, _ = flatten_arguments(chosen, fun, "jacfwd")
         check_inputs(fun, positions, chosen, values, holomorphic, False, "jacfwd")
         flat = Flat(partial, in_tree, has_aux, "jacfwd")

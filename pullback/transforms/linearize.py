@@ -98,6 +98,25 @@ class LinearTrace(Trace):
         steps, self.steps = self.steps, []
         return steps
 
+    def record(
+        self, primitive: Primitive, operands: tuple[Value, ...], avals: Sequence[Aval]
+    ) -> list[LinearTracer]:
+        """Record an operation that is linear in the tangents among its operands.
+
+        Args:
+            primitive: an operation of several results.
+            operands: its operands.
+            avals: the types of its results.
+        """
+        zero = True
+        for x in operands:
+            if type(x) is LinearTracer and x.trace is self:
+                zero = zero and x.zero
+        results = [LinearTracer(self, a, zero) for a in avals]
+        if not zero:
+            self.steps.append((primitive, operands, results))
+        return results
+
     def zero_tracer(self, aval: Aval) -> LinearTracer:
         """Make a zero that is still known to be one."""
         return LinearTracer(self, aval, True)
@@ -220,7 +239,14 @@ class LinearizeTrace(Trace):
         finally:
             current.reset(token)
         if primitive.multiple:
-            return [self.pair(y, t) for y, t in zip(out, out_dot)]
+            results: list[Value] = []
+            for y, t in zip(out, out_dot):
+                if type(t) is LinearTracer and not t.zero:
+                    if type(y) is not LinearTracer:
+                        results.append(LinearizeTracer(self, y, t))
+                        continue
+                results.append(self.pair(y, t))
+            return results
         if type(out_dot) is LinearTracer and not out_dot.zero:
             if type(out) is not LinearTracer:
                 return LinearizeTracer(self, out, out_dot)

@@ -92,7 +92,7 @@ def backward(
     """
     found: dict[Any, Value] = {}
     for y, ct in zip(program.outputs, cotangents, strict=True):
-        if type(y) is LinearTracer and ct is not None and not is_zero(ct):
+        if type(y) is LinearTracer and ct is not None and not isinstance(ct, Zero):
             found[y] = accumulate(found[y], ct) if y in found else ct
     steps = program.steps
     # While nans are looked for, steps remember the user's lines.
@@ -112,10 +112,14 @@ def transpose_step(step: Step, found: dict[Any, Value]) -> None:
     """Move the cotangents of one step's results to its operands."""
     primitive, operands, results = step
     if primitive.multiple:
-        if found.keys().isdisjoint(results):
+        ct: Any = []
+        given = False
+        for y in results:
+            c = found.pop(y, None)
+            given = given or c is not None
+            ct.append(Zero(y.aval) if c is None else c)
+        if not given:
             return
-        ct: Any = [found.pop(y, None) for y in results]
-        ct = [Zero(y.aval) if c is None else c for c, y in zip(ct, results)]
     else:
         ct = found.pop(results, None)
         if ct is None:
@@ -124,9 +128,10 @@ def transpose_step(step: Step, found: dict[Any, Value]) -> None:
     if type(cts) not in _SEQUENCES or len(cts) != len(operands):
         raise wrong_count(primitive, cts, len(operands))
     for x, c in zip(operands, cts):
-        if type(x) is LinearTracer and c is not None and not x.zero and not is_zero(c):
-            old = found.get(x)
-            found[x] = c if old is None else accumulate(old, c)
+        if c is not None and type(x) is LinearTracer:
+            if not x.zero and not isinstance(c, Zero):
+                old = found.get(x)
+                found[x] = c if old is None else accumulate(old, c)
 
 
 def wrong_count(primitive: Primitive, cts: Any, count: int) -> RuleArityError:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from pullback import dtypes, tree
-from pullback.core.array import Array, from_host
+from pullback.core.array import SCALARS, Array, from_host
 from pullback.core.aval import Aval
 from pullback.core.calling import as_value, check_callable, is_arraylike
 from pullback.core.closure import Closure
@@ -26,6 +26,9 @@ from pullback.transforms.linearize import (
 from pullback.transforms.tangents import Mismatch, Paths, fit_tangent, flatten_like
 from pullback.transforms.transpose import backward, collecting_logs
 
+#: The structure of arguments that are one leaf.
+_ONE_LEAF = tree.structure((0.0,))
+
 
 def flatten_arguments(
     args: Sequence[Any], f: Callable[..., Any], who: str
@@ -36,9 +39,15 @@ def flatten_arguments(
         The values, the structure, and the arguments with closures for callables.
     """
     args = tuple(args)
+    if len(args) == 1 and (type(args[0]) is Array or type(args[0]) in SCALARS):
+        return [as_value(args[0])], _ONE_LEAF, args
     leaves, in_tree = tree.flatten(args)
     for i, x in enumerate(leaves):
-        if type(x) is Array or isinstance(x, Tracer):
+        kind = type(x)
+        if kind is Array or isinstance(x, Tracer):
+            continue
+        if kind in SCALARS:
+            leaves[i] = as_value(x)
             continue
         if callable(x) and not is_arraylike(x):
             closed: Any = tree.map(close_callable, args)  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes, tree
-from pullback.backend import cuda
+from pullback.backend import cuda, memory
 from pullback.backend.disk_cache import DiskCache, machine_fingerprint
 from pullback.backend.executable import (
     Buffer,
@@ -115,6 +115,7 @@ class Backend:
     def _client(self) -> Any:
         """Make the connection to the device."""
         if self.platform == "cpu":
+            memory.keep_freed_memory()
             # A program runs in the thread that calls it: handing it to another costs
             # 6 us, and 30 where other processes keep the cores busy.
             self.client = self.xla.make_cpu_client(asynchronous=False, num_devices=1)

@@ -246,17 +246,32 @@ def check_scalar(
             mend="Reduce it, for example with jnp.sum or jnp.mean; for all derivatives "
             "of a vector use jacrev or vjp; for (output, aux) use has_aux=True.",
         )
-    dtype = aval.dtype
-    allowed = dtypes.is_complex(dtype) if holomorphic else dtype in dtypes.FLOATS
-    if not allowed:
-        raise GradError(
-            f"grad requires real-valued outputs: {name_of(f)} gave one of dtype "
-            f"{dtype.name}.",
-            where=called_at(),
-            mend="Return a float; for a holomorphic complex function use "
-            "holomorphic=True.",
-        )
+    check_output(f, aval.dtype, holomorphic, "grad")
     return aval
+
+
+def check_output(
+    f: Callable[..., Any], dtype: dtypes.Dtype, holomorphic: bool, who: str
+) -> None:
+    """Raise unless an output is real (or, if holomorphic, complex).
+
+    Raises:
+        GradError: its derivatives along 1 and along i are no multiples of each other.
+    """
+    if dtypes.is_complex(dtype) if holomorphic else dtype in dtypes.FLOATS:
+        return
+    wanted, mend = "real-valued outputs", "Return a float; for a holomorphic complex "
+    mend += "function use holomorphic=True."
+    if holomorphic:
+        wanted, mend = "complex outputs with holomorphic=True", "Drop it, or return a "
+        mend += "complex number."
+    elif who == "jacrev":
+        mend += " Any complex function has a vjp and a jvp."
+    raise GradError(
+        f"{who} requires {wanted}: {name_of(f)} gave one of dtype {dtype.name}.",
+        where=called_at(),
+        mend=mend,
+    )
 
 
 def jacrev(
@@ -278,6 +293,9 @@ def jacrev(
     Returns:
         A function giving a tree like the output, of trees like the argument, of arrays
         of shape output's shape + argument's shape.
+
+    Raises:
+        GradError: an argument is of integer dtype, or an output is complex.
     """
     check_callable(fun, "jacrev")
 
@@ -293,6 +311,9 @@ def jacrev(
         outs, program = start(flat, values)
         count = len(outs)
         outs, aux = flat.split(outs)
+        for y in outs:
+            if dtypes.is_complex(y.dtype) or holomorphic:
+                check_output(fun, y.dtype, holomorphic, "jacrev")
         rows = [reverse_rows(program, i, aval_of(y), count) for i, y in enumerate(outs)]
         trees = []
         for row in rows:

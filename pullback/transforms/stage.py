@@ -232,7 +232,7 @@ def make_jaxpr(
 
     Args:
         fun: a function of pytrees of arrays.
-        static_argnums: positions passed on as they are.
+        static_argnums: positions passed on as they are, negative ones from the end.
 
     Returns:
         A function of its arguments (or `ShapeDtypeStruct`s in their place) that gives
@@ -248,10 +248,11 @@ def make_jaxpr(
           in (d,) }
     """
     check_callable(fun, "make_jaxpr")
-    static = (static_argnums,) if isinstance(static_argnums, int) else static_argnums
+    marked = (static_argnums,) if isinstance(static_argnums, int) else static_argnums
 
     def jaxpr_maker(*args: Any, **kwargs: Any) -> ClosedJaxpr:
         """Stage the function on these arguments."""
+        static = {i + len(args) if i < 0 else i for i in marked}
         dynamic = [x for i, x in enumerate(args) if i not in static]
 
         def call(*values: Any, **kw: Any) -> Any:

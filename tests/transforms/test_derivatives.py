@@ -224,8 +224,20 @@ def test_output_that_is_not_real_must_be_refused(f, dtype):
 
 
 def test_real_output_of_a_holomorphic_function_must_be_refused():
-    with pytest.raises(GradError, match=r"real-valued outputs.*dtype float32"):
+    message = r"{} requires complex outputs .*: .* dtype float32.* Drop"
+    with pytest.raises(GradError, match=message.format("grad")):
         grad(jnp.abs, holomorphic=True)(1j)
+    with pytest.raises(GradError, match=message.format("jacrev")):
+        jacrev(jnp.abs, holomorphic=True)(1j)
+
+
+def test_complex_output_must_be_refused_by_jacrev():
+    message = r"jacrev requires real-valued .* holomorphic=True. Any complex .* a vjp"
+    with pytest.raises(GradError, match=message):
+        jacrev(lambda z: {"y": z * z})(1j)
+    got = jacrev(lambda z: z * z, holomorphic=True)(1j)
+    assert got == 2j
+    assert jacrev(lambda z: jnp.real(z * z))(1j) == 2j
 
 
 def test_argument_that_is_no_array_must_be_refused():

@@ -46,7 +46,7 @@ def test_make_jaxpr_must_take_stand_ins():
     assert list(map(str, closed.in_avals)) == ["f32[2,3]"]
 
 
-@pytest.mark.parametrize("static", [1, (1,), [1]])
+@pytest.mark.parametrize("static", [1, (1,), [1], -2, (-2, 7)])
 def test_make_jaxpr_must_pass_static_arguments_as_they_are(static):
     def f(x, n, y):
         return x**n + y if n == 2 else x

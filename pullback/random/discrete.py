@@ -14,7 +14,6 @@ from pullback.core.trace import Value
 from pullback.errors import ArgumentError, ShapeError
 from pullback.numpy import reductions
 from pullback.numpy.arguments import array_argument, shape_argument, static_int
-from pullback.numpy.creation import arange
 from pullback.numpy.promotion import as_inexact
 from pullback.numpy.shaping import broadcast_to, moveaxis
 from pullback.numpy.sorting import searchsorted
@@ -23,6 +22,7 @@ from pullback.primitives import table
 from pullback.primitives.random_bits import (
     random_bits,
 )
+from pullback.primitives.random_order import random_order
 from pullback.primitives.recipes import canonical_axis
 from pullback.primitives.reduction import argmax
 from pullback.primitives.rejection import random_poisson
@@ -87,15 +87,17 @@ def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False) -> V
     With `independent`, each vector along the axis is ordered by itself.
     """
     key = one_key(key, "permutation")
-    if not isinstance(x, Operators) and not np.ndim(x):
-        return _shuffled(key, arange(static_int(x, "random.permutation", "x")), 0)
-    x = array_argument(x, "random.permutation")
-    if not x.shape:
-        return _shuffled(key, arange(static_int(x, "random.permutation", "x")), 0)
+    if isinstance(x, Operators) or np.ndim(x):
+        x = array_argument(x, "random.permutation")
+    if not np.ndim(x):
+        count = static_int(x, "random.permutation", "x")
+        return table.convert(random_order(key, count), dtypes.scalar_dtype(int))
     place = canonical_axis(axis, len(x.shape), "random.permutation")
-    if independent or len(x.shape) == 1:
+    if independent and len(x.shape) > 1:
         return _shuffled(key, x, place)
-    order = _shuffled(key, arange(x.shape[place]), 0)
+    if x.shape[place] < 2:
+        return x
+    order = random_order(key, x.shape[place])
     return take(x, order, place, mode="clip")
 
 

@@ -13,7 +13,7 @@ import ctypes
 import os
 
 #: In bytes: up to which size blocks are kept, and how much free memory in a row is.
-KEPT = 2**29
+KEPT = 2**27
 
 # Options of the C library's `mallopt`, in malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import numpy
+
 Call = Callable[[], Any]
 
 
@@ -34,6 +36,7 @@ class Row:
     title: str
     aim: float | None = None
     against: str = "jax"  # the peer of the ratio; "" if the aim is in seconds
+    passes: int = 1  # how often to come back to it, if it needs all cores for itself
     builders: dict[str, Builder] = field(default_factory=dict, compare=False)
 
 
@@ -50,13 +53,27 @@ ROWS: dict[str, Row] = {
     "hessian_reverse_jvp": Row("the same, jvp rule only"),
     "trace": Row("trace `grad` of a 100-layer MLP", 0.15),
     "lower": Row("lower that to StableHLO", 0.1),
+    "unrolled": Row("trace and lower `grad` of a loop of 1,000 steps, unrolled", 0.15),
+    "rolled": Row("the same as a `scan`", 0.15),
+    "rule_chain": Row("trace `grad` through 1,000 calls with a vjp rule", 0.15),
+    "nest_2": Row("trace the 2nd derivative, jvp rules inside jvp rules", 0.15),
+    "nest_4": Row("the same, 4th derivative", 0.15),
+    "nest_6": Row("the same, 6th derivative", 0.15),
     "first_call": Row("first call of a small `jit` function", 0.9),
+    "cached_small": Row("the same in a second process, cached on disk", 0.9),
+    "cached_mlp": Row("first call of an MLP step there, cached on disk", 0.9),
     "compiled_call": Row("call of a compiled scalar function", 1.0),
+    "call_number": Row("the same, of a Python number", 1.0),
+    "call_numpy": Row("the same, of a NumPy array of 100", 1.0),
+    "call_static": Row("the same, with a static argument", 1.0),
+    "call_20": Row("the same, a dict of 20 arrays to one of 20", 1.0),
+    "call_20_numpy": Row("the same, a dict of 20 NumPy arrays", 1.0),
+    "call_200": Row("the same, a dict of 200 arrays to one of 200", 1.0),
     "sin": Row("compiled `sin`, 1e6 float32", 0.06),
     "sort": Row("compiled `sort`, 1e6 float32", 0.2),
-    "matmul": Row("compiled matmul, 512 x 512", 1.0),
-    "scan": Row("compiled `scan`, 1,000 steps of 64", 1.0),
-    "mlp_step": Row("compiled MLP step, 3 layers of 256", 1.0),
+    "matmul": Row("compiled matmul, 512 x 512", 1.0, passes=4),
+    "scan": Row("compiled `scan`, 1,000 steps of 64", 1.0, passes=2),
+    "mlp_step": Row("compiled MLP step, 3 layers of 256", 1.0, passes=4),
 }
 
 GROWTH = {
@@ -64,6 +81,8 @@ GROWTH = {
     "lower": "trace and lower",
     "grad": "eager grad",
     "trace_grad": "trace grad",
+    "linearize": "linearize",
+    "transpose": "transpose",
 }
 
 
@@ -78,7 +97,8 @@ def load(peer: str) -> Any:
             **{
                 name: getattr(lib, name)
                 for name in (
-                    "custom_jvp custom_vjp grad jacfwd jacrev jit make_jaxpr".split()
+                    "custom_jvp custom_vjp grad jacfwd jacrev jit linear_transpose "
+                    "linearize make_jaxpr".split()
                 )
             },
         )
@@ -307,6 +327,98 @@ def lower(lib):
     )
 
 
+def repeated(lib, unroll: bool):
+    """Build the lowering of the gradient of a loop of 1,000 steps."""
+    x = lib.np.ones(8)
+
+    def step(x, _=None):
+        return lib.np.tanh(x * 1.01) + 0.1, None
+
+    def loss(x):
+        if unroll:
+            for _ in range(1000):
+                x, _ = step(x)
+        else:
+            x, _ = lib.lax.scan(step, x, None, length=1000)
+        return lib.np.sum(x)
+
+    return Fresh(
+        lambda: lambda x: loss(x), lambda f: lib.jit(lib.grad(f)).lower(x).as_text()
+    )
+
+
+@case("unrolled", "pullback", "jax")
+def unrolled(lib):
+    return repeated(lib, unroll=True)
+
+
+@case("rolled", "pullback", "jax")
+def rolled(lib):
+    return repeated(lib, unroll=False)
+
+
+@case("rule_chain", "pullback", "jax")
+def rule_chain(lib):
+    @lib.custom_vjp
+    def f(x):
+        return lib.np.sin(x)
+
+    f.defvjp(lambda x: (f(x), x), lambda x, g: (lib.np.cos(x) * g,))
+
+    def chain_of_rules(x):
+        for _ in range(1000):
+            x = f(x)
+        return x
+
+    return Fresh(
+        lambda: lambda x: chain_of_rules(x),
+        lambda g: lib.make_jaxpr(lib.grad(g))(1.0),
+    )
+
+
+def with_rule(lib, below):
+    """Build a function whose jvp rule calls another function."""
+
+    @lib.custom_jvp
+    def f(x):
+        return lib.np.sin(x)
+
+    @f.defjvp
+    def f_jvp(primals, tangents):
+        return f(*primals), below(primals[0] + 1.0) * tangents[0]
+
+    return f
+
+
+def nested_rules(lib, depth: int):
+    """Trace a derivative as high as functions are deep whose rules use the next one."""
+
+    def make():
+        f = lib.np.sin
+        for _ in range(depth):
+            f = with_rule(lib, f)
+        for _ in range(depth):
+            f = lib.grad(f)
+        return f
+
+    return Fresh(make, lambda f: lib.make_jaxpr(f)(1.0))
+
+
+@case("nest_2", "pullback", "jax")
+def nest_2(lib):
+    return nested_rules(lib, 2)
+
+
+@case("nest_4", "pullback", "jax")
+def nest_4(lib):
+    return nested_rules(lib, 4)
+
+
+@case("nest_6", "pullback", "jax")
+def nest_6(lib):
+    return nested_rules(lib, 6)
+
+
 @case("first_call", "pullback", "jax")
 def first_call(lib):
     numbers: Iterator[int] = itertools.count(random.randrange(10_000, 1_000_000))
@@ -328,6 +440,54 @@ def compiled_call(lib):
     f = lib.jit(lambda x: x * 2.0 + 1.0)
     x = lib.np.asarray(1.0)
     return lambda: f(x)
+
+
+# What a call costs
+
+
+def on_a_dict(lib, size: int, make):
+    """Time a compiled function of a dict, from one of so many arrays to another."""
+    f = lib.jit(lambda tree: {name: x * 2.0 for name, x in tree.items()})
+    tree = {f"layer{i}": make() for i in range(size)}
+    return lambda: f(tree)
+
+
+@case("call_number", "pullback", "jax")
+def call_number(lib):
+    f = lib.jit(lambda x: x * 2.0 + 1.0)
+    return lambda: f(1.0)
+
+
+@case("call_numpy", "pullback", "jax")
+def call_numpy(lib):
+    f = lib.jit(lambda x: x * 2.0 + 1.0)
+    x = numpy.ones(100, numpy.float32)
+    return lambda: f(x)
+
+
+@case("call_static", "pullback", "jax")
+def call_static(lib):
+    f = lib.jit(lambda x, n: x * n, static_argnums=1)
+    x = lib.np.asarray(1.0)
+    return lambda: f(x, 3)
+
+
+@case("call_20", "pullback", "jax")
+def call_20(lib):
+    return on_a_dict(lib, 20, lambda: lib.np.asarray(1.0))
+
+
+@case("call_20_numpy", "pullback", "jax")
+def call_20_numpy(lib):
+    return on_a_dict(lib, 20, lambda: numpy.ones((), numpy.float32))
+
+
+@case("call_200", "pullback", "jax")
+def call_200(lib):
+    return on_a_dict(lib, 200, lambda: lib.np.asarray(1.0))
+
+
+# What programs cost
 
 
 def on_a_million(lib, operation):
@@ -457,5 +617,12 @@ def growth(lib, what: str, eqns: int) -> Fresh:
         "lower": lambda f: lib.jit(f).lower(1.0).as_text(),
         "grad": lambda f: lib.grad(f)(1.0),
         "trace_grad": lambda f: lib.make_jaxpr(lib.grad(f))(1.0),
+        "linearize": lambda f: lib.linearize(f, 1.0),
+        "transpose": lambda linear: lib.linear_transpose(linear, 1.0)(1.0),
     }
-    return Fresh(lambda: chain(lib, eqns), calls[what])
+
+    def make():
+        f = chain(lib, eqns)
+        return lib.linearize(f, 1.0)[1] if what == "transpose" else f
+
+    return Fresh(make, calls[what])

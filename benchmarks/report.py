@@ -9,6 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from benchmarks.cases import GROWTH, ROWS, Row
+from benchmarks.gradients import PROGRAMS
 from benchmarks.results import Results
 
 PEERS = ("jax", "torch", "autograd", "numpy")
@@ -42,6 +43,7 @@ def page(results: Results, rounds: int, rows: list[str], eqns: list[int]) -> str
             *_absent(results),
             "",
             *_table(results, rows),
+            *_gradients(results),
             *(_growth(results, eqns) if eqns else []),
             "",
         ]
@@ -110,6 +112,59 @@ def _mark(met: bool) -> str:
     return "yes" if met else "no"
 
 
+# Gradient programs
+
+#: What a gradient program may take at the most, in time and memory, of JAX's.
+GRADIENT_AIM = 1.02
+
+
+def _gradients(results: Results) -> list[str]:
+    ours, theirs = results.times["pullback"], results.times.get("jax", {})
+    known = [name for name in PROGRAMS if f"time/{name}" in ours]
+    if not known:
+        return []
+    columns = ["gradient of", "time", "/ JAX", "executable", "/ JAX", "process"]
+    lines = [
+        "",
+        "## Gradient programs",
+        "",
+        "The compiled gradient. Memory of the executable is the compiler's figure, "
+        "results and temporaries; that of the process is how much its first calls make "
+        f"it grow, its arguments left out. The aim is {GRADIENT_AIM:g} x JAX in time "
+        "and in the executable's memory.",
+        "",
+        _line([*columns, "/ JAX", "met"]),
+        _line(["---"] + ["--:"] * (len(columns) + 1)),
+    ]
+    for name in known:
+        cells = []
+        for what, written in (
+            ("time", duration),
+            ("executable", _megabytes),
+            ("process", _megabytes),
+        ):
+            key = f"{what}/{name}"
+            median = statistics.median(ours[key])
+            cells += [written(median), _ratio(ours[key], theirs.get(key))]
+        lines.append(
+            _line([PROGRAMS[name].title, *cells, _gradient_met(results, name)])
+        )
+    return lines
+
+
+def _megabytes(count: float) -> str:
+    return f"{count / 1e6:.3g} MB"
+
+
+def _gradient_met(results: Results, name: str) -> str:
+    ours, theirs = results.times["pullback"], results.times.get("jax", {})
+    keys = [f"time/{name}", f"executable/{name}"]
+    if not all(key in theirs for key in keys):
+        return ""
+    medians = [statistics.median(ours[k]) / statistics.median(theirs[k]) for k in keys]
+    return _mark(max(medians) <= GRADIENT_AIM)
+
+
 # Growth
 
 
@@ -156,8 +211,9 @@ def _exponent(points: dict[int, float]) -> str:
 
 def plot(results: Results, eqns: list[int], path: Path) -> None:
     """Draw the growth curves, Pullback's solid and JAX's dashed."""
-    canvas = Figure(figsize=(10, 3.2), layout="constrained")
-    panels = canvas.subplots(1, len(GROWTH), sharex=True, sharey=True)
+    canvas = Figure(figsize=(9, 5.6), layout="constrained")
+    grid = canvas.subplots(2, len(GROWTH) // 2, sharex=True, sharey=True)
+    panels = grid.flatten()
     for axes, (what, title) in zip(panels, GROWTH.items(), strict=True):
         for peer, style, colour in (
             ("pullback", "o-", "#1f6feb"),
@@ -168,9 +224,12 @@ def plot(results: Results, eqns: list[int], path: Path) -> None:
             axes.loglog(
                 points.keys(), points.values(), style, color=colour, label=label
             )
-        axes.set(title=title, xlabel="eqns")
+        axes.set(title=title)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("seconds")
+    for axes in grid[-1]:
+        axes.set_xlabel("eqns")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("seconds")
     panels[0].legend(frameon=False)
     canvas.savefig(path, dpi=160)

@@ -10,11 +10,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import report
 from benchmarks.cases import ROWS
+from benchmarks.gradients import PROGRAMS
 from benchmarks.results import Results
 
 HERE = Path(__file__).resolve().parent
@@ -28,6 +31,8 @@ REQUIREMENTS = {
     "torch": ["torch==2.13.0", "numpy"],
 }
 TIMEOUT = 900  # seconds, of one process
+EQNS = [100, 1_000, 10_000, 100_000]
+CACHED = {"cached_small", "cached_mlp"}  # the rows of `cache_worker`
 
 
 def environment(peer: str) -> str:
@@ -61,17 +66,29 @@ def environments(results: Results, wanted: list[str]) -> dict[str, str]:
     return pythons
 
 
-def run_worker(peer: str, python: str, arguments: list[str]) -> dict:
-    """Time cases in a process of their own."""
-    # On the CPU, and with every program compiled anew.
-    switches = {"JAX_PLATFORMS": "cpu", "PULLBACK_COMPILATION_CACHE": "0"}
-    command = [python, str(HERE / "worker.py"), peer, *arguments]
+def run_worker(
+    peer: str,
+    python: str,
+    arguments: list[str],
+    script: str = "worker.py",
+    cache: str | None = None,
+) -> dict:
+    """Time cases in a process of their own.
+
+    Args:
+        peer: the library.
+        python: the Python of its environment.
+        arguments: what the script is given beside the library.
+        script: which of this folder.
+        cache: where compiled programs are kept for other processes; None for nowhere.
+    """
+    command = [python, str(HERE / script), peer, *arguments]
     done = subprocess.run(
         command,
         capture_output=True,
         text=True,
         timeout=TIMEOUT,
-        env={**os.environ, **switches},
+        env={**os.environ, **switches(cache)},
         check=False,
     )
     if done.returncode:
@@ -79,15 +96,51 @@ def run_worker(peer: str, python: str, arguments: list[str]) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def switches(cache: str | None) -> dict[str, str]:
+    """Give the environment variables of a process: on the CPU, with this cache."""
+    if cache is None:
+        return {"JAX_PLATFORMS": "cpu", "PULLBACK_COMPILATION_CACHE": "0"}
+    return {
+        "JAX_PLATFORMS": "cpu",
+        "PULLBACK_COMPILATION_CACHE": "1",
+        "PULLBACK_CACHE_DIR": f"{cache}/pullback",
+        "JAX_COMPILATION_CACHE_DIR": f"{cache}/jax",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
+def turns(pythons: dict[str, str], rounds: int, what: str) -> Iterator[tuple[str, str]]:
+    """Give the peers in turn, every second round backwards."""
+    for number in range(rounds):
+        for peer in list(pythons)[:: 1 if number % 2 == 0 else -1]:
+            print(f"  {what}, round {number + 1} of {rounds}: {peer}", flush=True)
+            yield peer, pythons[peer]
+
+
 def run_rounds(
     results: Results, pythons: dict[str, str], rounds: int, arguments: list[str]
 ) -> None:
-    """Run one process per peer and round, in turn, every second round backwards."""
-    for number in range(rounds):
-        order = list(pythons)[:: 1 if number % 2 == 0 else -1]
-        for peer in order:
-            print(f"  round {number + 1} of {rounds}: {peer}", flush=True)
-            results.add(peer, run_worker(peer, pythons[peer], arguments))
+    """Run one process per peer and round."""
+    for peer, python in turns(pythons, rounds, arguments[0].strip("-")):
+        results.add(peer, run_worker(peer, python, arguments))
+
+
+def run_cached(results: Results, pythons: dict[str, str], rounds: int) -> None:
+    """Time first calls where a process before has compiled the same programs."""
+    with tempfile.TemporaryDirectory() as cache:
+        for peer, python in pythons.items():
+            run_worker(peer, python, [], "cache_worker.py", cache)
+        for peer, python in turns(pythons, rounds, "cache"):
+            results.add(peer, run_worker(peer, python, [], "cache_worker.py", cache))
+
+
+def run_gradients(results: Results, pythons: dict[str, str], rounds: int) -> None:
+    """Time and weigh each gradient program in processes of its own."""
+    for name in PROGRAMS:
+        for peer, python in turns(pythons, rounds, name):
+            said = run_worker(peer, python, [name], "gradient_worker.py")
+            results.add(peer, said)
 
 
 def main() -> int:
@@ -95,9 +148,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", nargs="*", default=list(ROWS), choices=list(ROWS))
-    parser.add_argument(
-        "--eqns", nargs="*", type=int, default=[100, 1_000, 10_000], metavar="N"
-    )
+    parser.add_argument("--eqns", nargs="*", type=int, default=EQNS, metavar="N")
+    parser.add_argument("--without-gradients", action="store_true")
     parser.add_argument(
         "--peers", nargs="*", default=["jax", "autograd", "torch", "numpy"]
     )
@@ -106,10 +158,14 @@ def main() -> int:
     results = Results()
     pythons = environments(results, ["pullback", *options.peers])
     run_rounds(results, pythons, options.rounds, ["--rows", *options.rows])
-    growing = {p: pythons[p] for p in ("pullback", "jax") if p in pythons}
+    both = {p: pythons[p] for p in ("pullback", "jax") if p in pythons}
+    if CACHED & set(options.rows):
+        run_cached(results, both, options.rounds)
+    if not options.without_gradients:
+        run_gradients(results, both, options.rounds)
     if options.eqns:
         sizes = [str(eqns) for eqns in options.eqns]
-        run_rounds(results, growing, 1, ["--growth", *sizes])
+        run_rounds(results, both, 1, ["--growth", *sizes])
 
     DOCS.mkdir(exist_ok=True)
     text = report.page(results, options.rounds, options.rows, options.eqns)

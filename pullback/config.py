@@ -19,6 +19,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "compilation_cache": (True, False),
     "call_path": ("fast", "python", "numpy"),
     "strong_zeros": (False, True),
+    "keep_memory": (True, False),
 }
 
 #: Called after a switch was set, so that the compiled call path takes notice.
@@ -38,6 +39,8 @@ class Config:
         compilation_cache: keep compiled programs on disk.
         call_path: "fast" (C++), "python" or "numpy" (no compiler at all).
         strong_zeros: a zero tangent stays zero through an infinite partial.
+        keep_memory: up to 128 MB of freed memory stay with the process, which makes
+            large results cheap; read once, when the first program is compiled.
     """
 
     __slots__ = (*_CHOICES, "epoch")
@@ -51,6 +54,7 @@ class Config:
     compilation_cache: bool
     call_path: str
     strong_zeros: bool
+    keep_memory: bool
     #: How often programs compiled before went out of date; part of their keys.
     epoch: int
 

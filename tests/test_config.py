@@ -21,6 +21,7 @@ DEFAULTS = {
     "compilation_cache": True,
     "call_path": "fast",
     "strong_zeros": False,
+    "keep_memory": True,
 }
 
 

@@ -12,6 +12,8 @@ import contextlib
 import ctypes
 import os
 
+from pullback.config import config
+
 #: In bytes: up to which size blocks are kept, and how much free memory in a row is.
 KEPT = 2**27
 
@@ -29,10 +31,10 @@ _SETTINGS = (
 def keep_freed_memory() -> bool:
     """Let the C library keep freed memory, and say whether it does.
 
-    It does not where it is another library than glibc, where the environment variable
-    `PULLBACK_KEEP_MEMORY` is 0, or where the user has set up its `malloc`.
+    It does not where it is another library than glibc, where `config.keep_memory` is
+    off, or where the user has set up its `malloc`.
     """
-    if os.environ.get("PULLBACK_KEEP_MEMORY", "1") == "0":
+    if not config.keep_memory:
         return False
     if any(name in os.environ for name in _SETTINGS):
         return False

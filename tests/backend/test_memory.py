@@ -9,15 +9,15 @@ import pytest
 
 from pullback.backend import memory
 from pullback.calls.jit import jit
+from pullback.config import config
 from pullback.core.array import from_host
 
 GLIBC = platform.libc_ver()[0] == "glibc"
-SETTINGS = ("PULLBACK_KEEP_MEMORY", *memory._SETTINGS)
 
 
 @pytest.fixture
 def plain_environment(monkeypatch):
-    for name in SETTINGS:
+    for name in memory._SETTINGS:
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
@@ -25,7 +25,9 @@ def plain_environment(monkeypatch):
 @pytest.mark.skipif(not GLIBC, reason="another C library")
 def test_memory_is_kept_unless_the_user_says_otherwise(plain_environment):
     assert memory.keep_freed_memory()
-    for name in SETTINGS:
+    with config.context(keep_memory=False):
+        assert not memory.keep_freed_memory()
+    for name in memory._SETTINGS:
         with plain_environment.context() as patch:
             patch.setenv(name, "0")
             assert not memory.keep_freed_memory()

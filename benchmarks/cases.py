@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-import numpy
-
 Call = Callable[[], Any]
 
 
@@ -452,6 +450,11 @@ def on_a_dict(lib, size: int, make):
     return lambda: f(tree)
 
 
+def numpy_ones(*shape):
+    """Make a NumPy array; NumPy is not imported above, for the row `import`."""
+    return importlib.import_module("numpy").ones(shape, "float32")
+
+
 @case("call_number", "pullback", "jax")
 def call_number(lib):
     f = lib.jit(lambda x: x * 2.0 + 1.0)
@@ -461,7 +464,7 @@ def call_number(lib):
 @case("call_numpy", "pullback", "jax")
 def call_numpy(lib):
     f = lib.jit(lambda x: x * 2.0 + 1.0)
-    x = numpy.ones(100, numpy.float32)
+    x = numpy_ones(100)
     return lambda: f(x)
 
 
@@ -479,7 +482,7 @@ def call_20(lib):
 
 @case("call_20_numpy", "pullback", "jax")
 def call_20_numpy(lib):
-    return on_a_dict(lib, 20, lambda: numpy.ones((), numpy.float32))
+    return on_a_dict(lib, 20, numpy_ones)
 
 
 @case("call_200", "pullback", "jax")

@@ -13,7 +13,7 @@ from typing import Any
 
 import gradients
 
-SECONDS = 1.2  # of timing
+SECONDS = 1.0  # of timing
 LEAST_CALLS = 12
 CALLS_WEIGHED = 3
 

@@ -146,7 +146,7 @@ def run_gradients(results: Results, pythons: dict[str, str], rounds: int) -> Non
 def main() -> int:
     """Run everything and write the page, the plot and the raw numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", nargs="*", default=list(ROWS), choices=list(ROWS))
     parser.add_argument("--eqns", nargs="*", type=int, default=EQNS, metavar="N")
     parser.add_argument("--without-gradients", action="store_true")

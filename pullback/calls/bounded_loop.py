@@ -16,7 +16,6 @@ from typing import Any
 from pullback import dtypes
 from pullback.calls.checkpoint import Checkpoint
 from pullback.calls.program import chosen, cut, spread
-from pullback.calls.repeated import Repeated
 from pullback.calls.scan import Scan
 from pullback.core.aval import Aval
 from pullback.core.jaxpr import Jaxpr
@@ -25,6 +24,7 @@ from pullback.core.zero import Unknown, Zero
 from pullback.errors import MissingDerivative
 from pullback.primitives.structural import frozen, instantiate, zeros_of
 from pullback.primitives.table import add, clamp, div, mul, sub
+from pullback.transforms.repeated import Repeated
 from pullback.transforms.stage import stage_flat
 
 #: Up to so many steps every carry is kept: one level of scan.

@@ -21,7 +21,6 @@ from pullback.calls.program import (
     spread_tangents,
     write_down,
 )
-from pullback.calls.repeated import Repeated
 from pullback.core.aval import Aval
 from pullback.core.calling import as_value, check_callable, normalize_positions
 from pullback.core.jaxpr import Atom, Jaxpr, Var, evaluate
@@ -34,6 +33,7 @@ from pullback.primitives.structural import frozen, instantiate
 from pullback.transforms.batch import batch_jaxpr
 from pullback.transforms.jvp import jvp_jaxpr
 from pullback.transforms.linearize import linearize_jaxpr
+from pullback.transforms.repeated import Repeated
 from pullback.transforms.split import Split, split_jaxpr
 from pullback.transforms.stage import stage_flat
 from pullback.transforms.transpose import (

@@ -21,6 +21,7 @@ from pullback.errors import CapturedError, NondiffError, RuleError
 from pullback.primitives.structural import instantiate
 from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.linearize import linearize_flat
+from pullback.transforms.repeated import Repeated
 from pullback.transforms.stage import stage_flat
 from pullback.transforms.transpose import backward, record
 
@@ -272,7 +273,7 @@ def captured_error(site: Any, index: int) -> RuleError:
     )
 
 
-class PullbackCall(Primitive):
+class PullbackCall(Repeated):
     """The derivative of a call with a `bwd` rule: linear in the tangents.
 
     Operands are the residuals and then the tangents; its transpose is `bwd`. Applied
@@ -284,9 +285,6 @@ class PullbackCall(Primitive):
     """
 
     __slots__ = ("count_residuals", "pull")
-
-    multiple = True
-    calls = True
 
     def __init__(self, pull: Any, count_residuals: int) -> None:
         self.pull = pull
@@ -323,25 +321,6 @@ class PullbackCall(Primitive):
         return [
             instantiate(t) for t, a in zip(found, avals) if dtypes.is_inexact(a.dtype)
         ]
-
-    def eager(self, *operands: Value) -> list[Value]:
-        return self.forward(*operands)
-
-    def stage(self, trace: Any, operands: tuple[Value, ...]) -> Any:
-        return self.forward(*operands)
-
-    def lower(self, ctx: Any, *operands: Any) -> Any:
-        closed = stage_flat(self.forward, [x.aval for x in operands], self.pull.name)
-        consts = [ctx.constant(x.fetch(), aval_of(x)) for x in closed.consts]
-        return ctx.jaxpr(closed.jaxpr, [*consts, *operands])
-
-    def jvp(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
-        return jvp_flat(self.forward, primals, tangents)
-
-    def linearize(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
-        nonzero = [not is_zero(t) for t in tangents]
-        outs, program = linearize_flat(self.forward, primals, nonzero)
-        return outs, program(*[t for t in tangents if not is_zero(t)])
 
     def transpose(self, cts: Any, *operands: Value) -> list[Any]:
         n = self.count_residuals

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from pullback.calls.program import given_tangents
 from pullback.core.primitive import Dim, Primitive
 from pullback.core.trace import Value, aval_of
+from pullback.core.zero import is_zero
 from pullback.transforms.batch import batch_flat
 from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.linearize import linearize_flat
@@ -41,9 +41,9 @@ class Repeated(Primitive):
         return jvp_flat(self.forward, primals, tangents)
 
     def linearize(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:
-        nonzero, given = given_tangents(tangents)
+        nonzero = [not is_zero(t) for t in tangents]
         outs, program = linearize_flat(self.forward, primals, nonzero)
-        return outs, program(*given)
+        return outs, program(*[t for t in tangents if not is_zero(t)])
 
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         return batch_flat(self.forward, size, operands, dims)

@@ -16,6 +16,7 @@ from pullback.calls.program import (
     spread,
     with_zeros,
 )
+from pullback.calls.residuals import with_fewer_residuals
 from pullback.core.aval import Aval
 from pullback.core.jaxpr import Atom, Eqn, Jaxpr, Var, evaluate
 from pullback.core.jaxpr import prune as prune_jaxpr
@@ -130,6 +131,8 @@ def linear_body(scan: Any, flags: Flags) -> Parts:
     def make() -> Parts:
         marks = [m for part in flags for m in part]
         split = linearize_jaxpr(scan.jaxpr, marks)
+        ys = split.primal.outputs[scan.num_carry : len(split.out_nonzero)]
+        split = with_fewer_residuals(split, ys)
         everything = [[True] * len(part) for part in flags]
         return assemble(scan, split, flags, everything, None)
 

@@ -52,6 +52,10 @@ class Trace:
         """Apply an operation; a list of values if it has several results."""
         raise NotImplementedError
 
+    def apply_linear(self, primitive: Primitive, tangent: Value, aval: Aval) -> Value:
+        """Apply an operation linear in its only operand, to give a value of a type."""
+        return self.apply(primitive, (tangent,))
+
 
 class Tracer(Operators):
     """A value that belongs to one trace and records what is done with it."""

@@ -34,7 +34,7 @@ from pullback.primitives.indexing import (
     gather,
     scatter,
 )
-from pullback.primitives.shaping import concatenate, reverse, slice_
+from pullback.primitives.shaping import concatenate, reverse, slice_, slice_in_dim
 from pullback.primitives.slicing import dynamic_slice
 
 Shape = tuple[int, ...]
@@ -244,6 +244,10 @@ def _batch_shape(arrays: list[Any]) -> Shape:
 # -- reading ---------------------------------------------------------------------------
 
 
+#: What the bounds of a plain slice are.
+_BOUNDS = frozenset((int, type(None)))
+
+
 def getitem(
     x: Any, index: Any, mode: Any = None, fill_value: Any = None, **promises: bool
 ) -> Value:
@@ -253,6 +257,10 @@ def getitem(
         rest = x.shape[1:]
         zeros = (0,) * len(rest)
         return structural.reshape(slice_(x, (i, *zeros), (i + 1, *rest)), rest)
+    if type(index) is slice and x.shape and not _unusual(index):
+        n = x.shape[0]
+        start, stop, step = index.indices(n)
+        return slice_in_dim(x, start, max(start, stop), 0, step)
     plan = plan_index(x.shape, index)
     how = canonical_mode(mode, CLIP)
     boxed = _sliced(x, plan)
@@ -270,6 +278,13 @@ def getitem(
     sizes = [1 if i in axes else n for i, n in enumerate(boxed.shape)]
     out = gather(boxed, places, numbers, sizes, how, fill_value, **promises)
     return _arranged(out, plan)
+
+
+def _unusual(index: slice) -> bool:
+    """Whether a slice has bounds that are no Python integers, or runs backwards."""
+    bounds = (index.start, index.stop, index.step)
+    kinds = {type(b) for b in bounds}
+    return not kinds <= _BOUNDS or (index.step is not None and index.step <= 0)
 
 
 def _sliced(x: Value, plan: Plan) -> Value:

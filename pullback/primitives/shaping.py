@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.array import from_host
 from pullback.core.aval import Aval, Shape
 from pullback.core.primitive import Primitive
 from pullback.core.trace import Value
@@ -114,8 +115,13 @@ class Pad(Primitive):
         return Aval(padded_shape(x.shape, self.config), x.dtype, x.weak and value.weak)
 
     def eager(self, x: Any, value: Any) -> Any:
-        shape = np.shape(x)
-        out = np.full(padded_shape(shape, self.config), value, x.dtype)
+        shape = x.shape
+        out = np.empty(padded_shape(shape, self.config), x.dtype)
+        out.fill(value)
+        if all([low >= 0 and high >= 0 and not k for low, high, k in self.config]):
+            inside = [slice(low, low + n) for n, (low, _, _) in zip(shape, self.config)]
+            out[tuple(inside)] = x
+            return out
         target, source = [], []
         for n, m, (low, _, interior) in zip(shape, out.shape, self.config):
             step = interior + 1
@@ -192,7 +198,7 @@ def pad(x: Value, value: Any, config: Sequence[tuple[int, int, int]]) -> Value:
     if not any(map(any, config)):
         return x
     if not hasattr(value, "dtype"):
-        value = full((), value, x.dtype)
+        value = from_host(x.dtype.type(value))
     return Pad(config)(x, value)
 
 
@@ -253,15 +259,16 @@ def slice_(
     starts, limits = tuple(starts), tuple(limits)
     strides = (1,) * len(starts) if strides is None else tuple(strides)
     shape = x.shape
-    if not (len(starts) == len(limits) == len(strides) == len(shape)) or not all(
-        0 <= i <= j <= n and k > 0 for i, j, k, n in zip(starts, limits, strides, shape)
-    ):
+    fits = len(starts) == len(limits) == len(strides) == len(shape)
+    for i, j, k, n in zip(starts, limits, strides, shape):
+        fits = fits and 0 <= i <= j <= n and k > 0
+    if not fits:
         raise shape_error(
             f"slice was given starts {starts}, limits {limits} and strides {strides} "
             f"for an operand of shape {shape}.",
             "Give for each axis 0 <= start <= limit <= length, and a positive stride.",
         )
-    if limits == shape and not any(starts) and all(s == 1 for s in strides):
+    if limits == shape and not any(starts) and set(strides) <= {1}:
         return x
     return Slice(starts, limits, strides)(x)
 

@@ -56,8 +56,11 @@ def linear_jvp(
 ) -> tuple[Any, Any]:
     """Give the jvp of an operation linear in its only operand: itself."""
     (x,), (t,) = primals, tangents
-    y = primitive(x)
-    return y, Zero(like=y) if is_zero(t) else primitive(t)
+    trace = current_trace()
+    y = trace.apply(primitive, (x,))
+    if isinstance(t, Zero):
+        return y, Zero(like=y)
+    return y, trace.apply_linear(primitive, t, aval_of(y))
 
 
 @frozen
@@ -129,7 +132,9 @@ class Full(Primitive):
     def eager(self) -> Any:
         if not self.shape:
             return self.dtype.type(self.value)
-        return np.full(self.shape, self.value, self.dtype)
+        out = np.empty(self.shape, self.dtype)
+        out.fill(self.value)
+        return out
 
     def lower(self, ctx: Any) -> Any:
         return ctx.constant(self.value, self.abstract())
@@ -251,6 +256,10 @@ class Forbid(Primitive):
         raise self.holder.error()
 
 
+#: Up to this many elements, repeating them costs less than a view that repeats them.
+_SMALL = 4096
+
+
 @frozen
 class Broadcast(Primitive):
     """An array repeated: operand axis i becomes axis `axes[i]` of the result.
@@ -272,10 +281,17 @@ class Broadcast(Primitive):
         return Aval(self.shape, x.dtype, x.weak)
 
     def eager(self, x: Any) -> Any:
-        expanded = [1] * len(self.shape)
-        for axis, n in zip(self.axes, np.shape(x)):
-            expanded[axis] = n
-        return np.broadcast_to(np.reshape(x, expanded), self.shape)
+        shape = x.shape
+        if shape:
+            expanded = [1] * len(self.shape)
+            for axis, n in zip(self.axes, shape):
+                expanded[axis] = n
+            x = x.reshape(expanded)
+        if math.prod(self.shape) > _SMALL:
+            return np.broadcast_to(x, self.shape)
+        out = np.empty(self.shape, x.dtype)
+        out[...] = x
+        return out
 
     def lower(self, ctx: Any, x: Any) -> Any:
         return ctx.broadcast(x, self.shape, self.axes)
@@ -340,7 +356,7 @@ class Transpose(Primitive):
         return Aval(tuple(x.shape[p] for p in self.permutation), x.dtype, x.weak)
 
     def eager(self, x: Any) -> Any:
-        return np.transpose(x, self.permutation)
+        return x.transpose(self.permutation)
 
     def lower(self, ctx: Any, x: Any) -> Any:
         attribute = f", dims = {list(self.permutation)}"
@@ -401,7 +417,7 @@ class Reshape(Primitive):
         return Aval(self.shape, x.dtype, x.weak)
 
     def eager(self, x: Any) -> Any:
-        return np.reshape(x, self.shape)
+        return x.reshape(self.shape)
 
     def lower(self, ctx: Any, x: Any) -> Any:
         return ctx.emit("stablehlo.reshape", [x], self.abstract(x.aval))
@@ -444,7 +460,7 @@ class ReduceSum(Primitive):
         return Aval(shape, x.dtype, x.weak)
 
     def eager(self, x: Any) -> Any:
-        return np.sum(x, axis=self.axes, dtype=x.dtype)
+        return np.add.reduce(x, axis=self.axes, dtype=x.dtype)
 
     def lower(self, ctx: Any, x: Any) -> Any:
         return ctx.reduce("add", x, 0, self.axes)

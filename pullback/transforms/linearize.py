@@ -98,6 +98,17 @@ class LinearTrace(Trace):
         steps, self.steps = self.steps, []
         return steps
 
+    def apply_linear(self, primitive: Primitive, tangent: Value, aval: Aval) -> Value:
+        """Record the operation; its type is known, and that it is linear."""
+        if type(tangent) is not LinearTracer or tangent.trace is not self:
+            return self.apply(primitive, (tangent,))
+        if aval.weak != tangent.aval.weak:
+            aval = Aval(aval.shape, aval.dtype, tangent.aval.weak)
+        result = LinearTracer(self, aval, tangent.zero)
+        if not tangent.zero:
+            self.steps.append((primitive, (tangent,), result))
+        return result
+
     def record(
         self, primitive: Primitive, operands: tuple[Value, ...], avals: Sequence[Aval]
     ) -> list[LinearTracer]:

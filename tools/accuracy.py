@@ -80,6 +80,11 @@ def inward(rng, n, dtype):
     return [(1 - distance) * rng.choice([-1, 1], n)]
 
 
+def above_one(rng, n, dtype):
+    """Take arguments just above 1."""
+    return [1 + np.exp2(rng.uniform(-np.finfo(dtype).nmant, -3, n))]
+
+
 def inward_negative(rng, n, dtype):
     """Take arguments just above -1."""
     return [-abs(x) for x in inward(rng, n, dtype)]
@@ -179,6 +184,21 @@ RANGES = {
         Range("around -1", inward_negative),
         Range("large, log-spaced", positive(spaced(1.0, None))),
     ],
+    "sinh": [
+        Range("small, log-spaced", spaced(None, 1.0)),
+        Range("-50 to 50", uniform(-50, 50)),
+    ],
+    "asinh": [
+        Range("small, log-spaced", spaced(None, 1.0)),
+        Range("-50 to 50", uniform(-50, 50)),
+        Range("large, log-spaced", spaced(1.0, None)),
+    ],
+    "acosh": [
+        Range("just above 1", above_one),
+        Range("1 to 50", uniform(1, 50)),
+        Range("large, log-spaced", positive(spaced(1.0, None))),
+    ],
+    "atanh": ARC,
     "lgamma": GAMMA,
     "digamma": GAMMA,
 }
@@ -196,6 +216,10 @@ EXACT = {
     "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)),
     "log": mp.log,
     "log1p": mp.log1p,
+    "sinh": mp.sinh,
+    "asinh": mp.asinh,
+    "acosh": mp.acosh,
+    "atanh": mp.atanh,
     "lgamma": lambda x: mp.re(mp.loggamma(x)),
     "digamma": mp.digamma,
 }

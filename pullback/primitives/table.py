@@ -217,17 +217,17 @@ atan2: Row = Row(
     [lambda t, ans, y, x: mul(t, div(x, add(mul(x, x), mul(y, y)))),
      lambda t, ans, y, x: neg(mul(t, div(y, add(mul(x, x), mul(y, y)))))],
 )
-sinh: Row = Row("sinh", np.sinh, "chlo.sinh", FLOAT,
+sinh: Row = Row("sinh", np.sinh, by_formula("sinh", "chlo.sinh"), FLOAT,
     [lambda t, ans, x: mul(t, cosh(x))])
 cosh: Row = Row("cosh", np.cosh, "chlo.cosh", FLOAT,
     [lambda t, ans, x: mul(t, sinh(x))])
 tanh: Row = Row("tanh", np.tanh, "stablehlo.tanh", FLOAT,
     [lambda t, ans, x: mul(t, sub(1.0, mul(ans, ans)))])
-asinh: Row = Row("asinh", np.arcsinh, "chlo.asinh", FLOAT,
+asinh: Row = Row("asinh", np.arcsinh, by_formula("asinh", "chlo.asinh"), FLOAT,
     [lambda t, ans, x: mul(t, rsqrt(add(mul(x, x), 1.0)))])
-acosh: Row = Row("acosh", np.arccosh, "chlo.acosh", FLOAT,
+acosh: Row = Row("acosh", np.arccosh, by_formula("acosh", "chlo.acosh"), FLOAT,
     [lambda t, ans, x: mul(t, rsqrt(mul(sub(x, 1.0), add(x, 1.0))))])
-atanh: Row = Row("atanh", np.arctanh, "chlo.atanh", FLOAT,
+atanh: Row = Row("atanh", np.arctanh, by_formula("atanh", "chlo.atanh"), FLOAT,
     [lambda t, ans, x: div(t, mul(sub(1.0, x), add(x, 1.0)))])
 
 # -- complex ---------------------------------------------------------------------------

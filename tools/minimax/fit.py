@@ -47,6 +47,7 @@ cosine = at_root(lambda t: mp.cos(TURN * t), 1)
 arcsine = at_root(lambda t: mp.asin(t) / t, 1)
 arctangent = at_root(lambda t: mp.atan(t) / t, 1)
 logarithm = at_root(lambda s: 2 * mp.atanh(s) / s / mp.log(2), 2 / mp.log(2))
+hyperbolic = at_root(lambda t: mp.sinh(t) / t, 1)
 power = lambda t: mp.mpf(2) ** t  # noqa: E731
 SLOPE = mp.mpf(3) - 2 * mp.sqrt(2)  # (m - 1) / (m + 1) at m = sqrt(2)
 
@@ -57,6 +58,8 @@ FITS = [
     Fit("ASIN", "asin(t) / t in t^2, |t| <= 1/2", arcsine, 0, 1 / 4, 7),
     Fit("ATAN", "atan(t) / t in t^2, |t| <= 1", arctangent, 0, 1, 12),
     Fit("LOG2", "log2((1+s)/(1-s)) / s in s^2", logarithm, 0, SLOPE**2 * 1.001, 5),
+    Fit("LOG2_WIDE", "the same for ratios up to 1.6", logarithm, 0, 0.0533, 6),
+    Fit("SINH", "sinh(t) / t in t^2, |t| <= 1", hyperbolic, 0, 1, 5),
     Fit("EXP2", "2^t, |t| <= 1/2", power, -0.5, 0.5, 7),
     Fit("CBRT", "the cube root of 0.35 to 2.83", mp.cbrt, 0.35, 2.84, 4),
     Fit("SIN_DOUBLE", "sin(2 pi t) / t in t^2, |t| <= 1/4", sine, 0, 1 / 16, 8),

@@ -9,7 +9,14 @@ from typing import Any
 
 from pullback import dtypes
 from pullback.core.aval import Aval
-from pullback.primitives.host_math import circular, gamma, inverse, power, remainder
+from pullback.primitives.host_math import (
+    circular,
+    gamma,
+    hyperbolic,
+    inverse,
+    power,
+    remainder,
+)
 from pullback.primitives.host_math.expression import Term
 
 Formula = Callable[..., Term]
@@ -31,7 +38,11 @@ FORMULAS: MappingProxyType[str, tuple[Formula | None, Formula | None]] = (
             "exp2": (power.exp2_single, power.exp2_double),
             "cbrt": (power.cbrt_single, power.cbrt_double),
             "log": (None, power.log_double),
-            "log1p": (None, power.log1p_double),
+            "log1p": (hyperbolic.log1p_single, power.log1p_double),
+            "sinh": (hyperbolic.sinh_single, None),
+            "asinh": (hyperbolic.asinh_single, hyperbolic.asinh_double),
+            "acosh": (hyperbolic.acosh_single, hyperbolic.acosh_double),
+            "atanh": (hyperbolic.atanh_single, hyperbolic.atanh_double),
             "lgamma": (gamma.lgamma_single, gamma.lgamma_double),
             "digamma": (gamma.digamma_single, gamma.digamma_double),
         }

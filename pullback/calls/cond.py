@@ -49,7 +49,13 @@ from pullback.transforms.linearize import (
     linearize_jaxpr,
 )
 from pullback.transforms.split import split_jaxpr
-from pullback.transforms.transpose import transpose_jaxpr
+from pullback.transforms.transpose import (
+    Transposed,
+    collect_logs,
+    logs_wanted,
+    transpose_logging,
+)
+from pullback.transforms.vjp import merge_logs
 
 
 @frozen
@@ -131,13 +137,20 @@ class Cond(Primitive):
     def transpose(self, cotangents: Sequence[Any], *operands: Value) -> list[Any]:
         unknown = [isinstance(x, Unknown) for x in operands[1:]]
         given = [not is_zero(c) for c in cotangents]
-        branches, nonzero = transpose_branches(self.branches, unknown, given)
+        parts = transpose_branches(self.branches, unknown, given, logs_wanted())
+        nonzero = parts.nonzero
         known = [x for x, u in zip(operands[1:], unknown) if not u]
         # Nobody asks for the cotangent of a tangent that is known to be zero.
         asked = [not getattr(x, "zero", False) for x in chosen(operands[1:], unknown)]
         values = [operands[0], *known, *chosen(cotangents, given)]
-        found = apply_pruned(Cond(branches), values, chosen(asked, nonzero))
-        return [None, *spread(spread(found, nonzero), unknown)]
+        wanted = chosen(asked, nonzero)
+        asked_all = [*wanted, *[True] * sum(slot.count for slot in parts.logs)]
+        found = apply_pruned(Cond(parts.branches), values, asked_all)
+        cts, logged = cut(found, len(wanted))
+        for slot in parts.logs:
+            own, logged = cut(logged, slot.count)
+            collect_logs(slot.structure, own)
+        return [None, *spread(spread(cts, nonzero), unknown)]
 
     def separate(
         self, operands: Sequence[Value], unknown: tuple[bool, ...]
@@ -213,14 +226,80 @@ def jvp_branches(
     return tuple([jvp_jaxpr(b, nonzero, make)[0] for b in branches]), make
 
 
+class TransposedBranches(NamedTuple):
+    """Branches walked backwards.
+
+    Fields:
+        branches: for each, known operands and cotangents -> cotangents and then logs.
+        nonzero: for each unknown operand, whether some branch gives its cotangent.
+        logs: what is logged, one after the other; it is zero where another branch was
+            taken.
+    """
+
+    branches: tuple[Jaxpr, ...]
+    nonzero: list[bool]
+    logs: list[LogSlot]
+
+
+class LogSlot(NamedTuple):
+    """What a branch logs under one key, or all that it logs where that is no dict.
+
+    Branches that log the same type under the same key share a slot.
+
+    Fields:
+        structure: that of a list of logs.
+        types: the types of their leaves.
+    """
+
+    structure: tree.TreeDef
+    types: tuple[Aval, ...]
+
+    @property
+    def count(self) -> int:
+        """The number of leaves."""
+        return len(self.types)
+
+
 def transpose_branches(
-    branches: Sequence[Jaxpr], unknown: Sequence[bool], given: Sequence[bool]
-) -> tuple[tuple[Jaxpr, ...], list[bool]]:
-    """Give the branches walked backwards, and which unknowns any of them answers."""
-    pairs = [transpose_jaxpr(b, unknown, given) for b in branches]
-    nonzero = any_of([n for _, n in pairs])
+    branches: Sequence[Jaxpr],
+    unknown: Sequence[bool],
+    given: Sequence[bool],
+    logging: bool,
+) -> TransposedBranches:
+    """Give the branches walked backwards, with one type of results."""
+    parts = [transpose_logging(b, unknown, given, False, logging) for b in branches]
+    nonzero = any_of([p.nonzero for p in parts])
     avals = [a.tangent() for a in chosen(branches[0].in_avals, unknown)]
-    return tuple([with_zeros(b, n, nonzero, avals) for b, n in pairs]), nonzero
+    logs = [log_slots(p) for p in parts]
+    slots = list(dict.fromkeys(slot for own in logs for slot in own))
+    types = [*avals, *(a for slot in slots for a in slot.types)]
+    want = [*nonzero, *[True] * (len(types) - len(avals))]
+    filled = []
+    for p, own in zip(parts, logs):
+        cts = p.jaxpr.outputs[: sum(p.nonzero)]
+        atoms = [x for slot in slots for x in own.get(slot, ())]
+        have = [*p.nonzero, *(slot in own for slot in slots for _ in slot.types)]
+        whole = rewired(p.jaxpr, p.jaxpr.inputs, [*cts, *atoms])
+        filled.append(with_zeros(whole, have, want, types))
+    return TransposedBranches(tuple(filled), nonzero, slots)
+
+
+def log_slots(part: Transposed) -> dict[LogSlot, list[Any]]:
+    """Give what a branch walked backwards logs: its outputs, by slot."""
+    if part.logs is None:
+        return {}
+    atoms = part.jaxpr.outputs[-part.logs.num_leaves :]
+    logs: Any = part.logs.unflatten(atoms)
+    if all(isinstance(log, dict) for log in logs):
+        # Under one key, the first call wins within a branch, the branch taken between.
+        logs = [[{key: value}] for key, value in merge_logs(logs).items()]
+    else:
+        logs = [logs]
+    slots = {}
+    for log in logs:
+        leaves, structure = tree.flatten(log)
+        slots[LogSlot(structure, tuple([x.aval for x in leaves]))] = leaves
+    return slots
 
 
 class LinearBranches(NamedTuple):

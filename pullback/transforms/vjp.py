@@ -300,7 +300,8 @@ class Pullback:
         Logs that are dicts are put together; where two have a key in common, the call
         that came first in the forward pass wins. What is logged in a loop (`scan`,
         or `while_loop` with `max_steps`) is stacked over its steps, with zeros for the
-        steps not made. Calls in a branch of a compiled `cond` log nothing.
+        steps not made. What a branch of a compiled `cond` would have logged that was
+        not taken is zero.
 
         Args:
             cotangent: like the function's output; None stands for zero anywhere.

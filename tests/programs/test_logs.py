@@ -106,3 +106,73 @@ def test_logs_inside_checkpoint_come_once(wrap):
     f = checkpoint(logged())
     (x_bar,), logs = vjp(wrap(f), 1.0)[1].with_logs(1.0)
     assert (x_bar, logs) == (2.0, {"seen": 1.0, "x": 1.0})
+
+
+def both_ways(f, pred, x):
+    """Give the logs of a branch, eager and compiled."""
+
+    def logs(pred, x):
+        return vjp(lambda x: f(pred, x), x)[1].with_logs(1.0)[1]
+
+    found = logs(pred, x), jit(logs)(pred, x), vjp(jit(f), pred, x)[1].with_logs(1.0)[1]
+    assert {frozenset(log) for log in found[1:]} == {frozenset(found[1])}
+    return found
+
+
+@pytest.mark.parametrize(("pred", "seen"), [(True, 3.0), (False, 5.0)])
+def test_logs_of_branches_under_one_key_are_those_of_the_branch_taken(pred, seen):
+    def f(pred, x):
+        return lax.cond(
+            pred, lambda x: 3.0 * logged()(x), lambda x: 5.0 * logged()(x), x
+        )
+
+    for log in both_ways(f, pred, 7.0):
+        assert log == {"seen": seen, "x": 7.0}
+
+
+@pytest.mark.parametrize("pred", [True, False])
+def test_logs_of_branches_under_their_own_keys_are_zero_in_the_other(pred):
+    def f(pred, x):
+        return lax.cond(
+            pred,
+            lambda x: 3.0 * logged("first")(x),
+            lambda x: 5.0 * logged("second")(logged("first")(x)),
+            x,
+        )
+
+    eager, *compiled = both_ways(f, pred, 7.0)
+    wanted = {"first": 3.0 if pred else 10.0, "second": 0.0 if pred else 5.0, "x": 7.0}
+    assert eager == {k: v for k, v in wanted.items() if v}
+    for log in compiled:
+        assert log == wanted
+
+
+def test_a_branch_without_logs_gives_zeros():
+    def f(pred, x):
+        return lax.cond(pred, lambda x: 3.0 * logged()(x), lambda x: x, x)
+
+    eager, *compiled = both_ways(f, False, 7.0)
+    assert eager == {}
+    for log in compiled:
+        assert log == {"seen": 0.0, "x": 0.0}
+
+
+def test_logs_of_branches_chosen_by_element():
+    def f(pred, x):
+        return lax.cond(
+            pred, lambda x: 3.0 * logged()(x), lambda x: 5.0 * logged()(x), x
+        )
+
+    def logs(pred, x):
+        return vjp(lambda x: f(pred, x), x)[1].with_logs(1.0)[1]
+
+    found = jit(vmap(logs))(jnp.array([True, False]), jnp.array([1.0, 2.0]))
+    np.testing.assert_array_equal(found["seen"], [3.0, 5.0])
+    np.testing.assert_array_equal(found["x"], [1.0, 2.0])
+
+
+def test_logs_of_branches_that_are_no_dicts():
+    f = custom_vjp(lambda x: 2.0 * x)
+    f.defvjp_with_logs(lambda x: (f(x), x), lambda x, g: ((2.0 * g,), (g, x)))
+    g = jit(lambda pred, x: lax.cond(pred, f, lambda x: x, x))
+    assert vjp(g, True, 7.0)[1].with_logs(1.0)[1] == (1.0, 7.0)

@@ -1,24 +1,27 @@
 """Runs the comparison: `python -m benchmarks.run`; writes docs/benchmarks.md.
 
 Each peer lives in an environment of its own under benchmarks/.envs, made on the first
-run. A round starts one process per peer, one after the other, so that a slow minute of
-the machine falls on all of them; what is reported is the median over the rounds.
+run. A round starts one process per peer and asks them for each row in turn, so that a
+slow minute of the machine falls on all of them; what is reported is the median over the
+rounds.
 """
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import venv
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import report
-from benchmarks.cases import ROWS
+from benchmarks.cases import GROWTH, ROWS
 from benchmarks.gradients import PROGRAMS
 from benchmarks.results import Results
+from benchmarks.worker_process import TIMEOUT as TIMEOUT  # for wide_run
+from benchmarks.worker_process import WorkerProcess, ask_once
 
 HERE = Path(__file__).resolve().parent
 ENVIRONMENTS = HERE / ".envs"
@@ -30,7 +33,6 @@ REQUIREMENTS = {
     "autograd": ["autograd>=1.7"],
     "torch": ["torch==2.13.0", "numpy"],
 }
-TIMEOUT = 900  # seconds, of one process
 EQNS = [100, 1_000, 10_000, 100_000]
 CACHED = {"cached_small", "cached_mlp"}  # the rows of `cache_worker`
 
@@ -66,81 +68,53 @@ def environments(results: Results, wanted: list[str]) -> dict[str, str]:
     return pythons
 
 
-def run_worker(
-    peer: str,
-    python: str,
-    arguments: list[str],
-    script: str = "worker.py",
-    cache: str | None = None,
-) -> dict:
-    """Time cases in a process of their own.
-
-    Args:
-        peer: the library.
-        python: the Python of its environment.
-        arguments: what the script is given beside the library.
-        script: which of this folder.
-        cache: where compiled programs are kept for other processes; None for nowhere.
-    """
-    command = [python, str(HERE / script), peer, *arguments]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        env={**os.environ, **switches(cache)},
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"the process of {peer} failed:\n{done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def switches(cache: str | None) -> dict[str, str]:
-    """Give the environment variables of a process: on the CPU, with this cache."""
-    if cache is None:
-        return {"JAX_PLATFORMS": "cpu", "PULLBACK_COMPILATION_CACHE": "0"}
-    return {
-        "JAX_PLATFORMS": "cpu",
-        "PULLBACK_COMPILATION_CACHE": "1",
-        "PULLBACK_CACHE_DIR": f"{cache}/pullback",
-        "JAX_COMPILATION_CACHE_DIR": f"{cache}/jax",
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
-
-
 def turns(pythons: dict[str, str], rounds: int, what: str) -> Iterator[tuple[str, str]]:
     """Give the peers in turn, every second round backwards."""
     for number in range(rounds):
-        for peer in list(pythons)[:: 1 if number % 2 == 0 else -1]:
-            print(f"  {what}, round {number + 1} of {rounds}: {peer}", flush=True)
-            yield peer, pythons[peer]
+        print(f"  {what}, round {number + 1} of {rounds}", flush=True)
+        yield from list(pythons.items())[:: 1 if number % 2 == 0 else -1]
 
 
 def run_rounds(
-    results: Results, pythons: dict[str, str], rounds: int, arguments: list[str]
+    results: Results, pythons: dict[str, str], rounds: int, names: list[str], what: str
 ) -> None:
-    """Run one process per peer and round."""
-    for peer, python in turns(pythons, rounds, arguments[0].strip("-")):
-        results.add(peer, run_worker(peer, python, arguments))
+    """Run one process per peer and round, and ask them for each case in turn."""
+    for number in range(rounds):
+        print(f"  {what}, round {number + 1} of {rounds}", flush=True)
+        with ExitStack() as stack:
+            workers = [
+                stack.enter_context(WorkerProcess(*peer))
+                for peer in list(pythons.items())[:: 1 if number % 2 == 0 else -1]
+            ]
+            for name in names:
+                ask_in_turn(workers, name)
+            for worker in workers:
+                results.add(worker.peer, worker.report())
+
+
+def ask_in_turn(workers: list[WorkerProcess], name: str) -> None:
+    """Ask each process that knows a case for it, as often as the case wants."""
+    row = ROWS.get(name)
+    for _ in range(row.passes if row else 1):
+        for worker in workers:
+            if row is None or worker.peer in row.builders:
+                worker.ask(name)
 
 
 def run_cached(results: Results, pythons: dict[str, str], rounds: int) -> None:
     """Time first calls where a process before has compiled the same programs."""
     with tempfile.TemporaryDirectory() as cache:
         for peer, python in pythons.items():
-            run_worker(peer, python, [], "cache_worker.py", cache)
+            ask_once([python, "cache_worker.py", peer], cache)
         for peer, python in turns(pythons, rounds, "cache"):
-            results.add(peer, run_worker(peer, python, [], "cache_worker.py", cache))
+            results.add(peer, ask_once([python, "cache_worker.py", peer], cache))
 
 
 def run_gradients(results: Results, pythons: dict[str, str], rounds: int) -> None:
     """Time and weigh each gradient program in processes of its own."""
     for name in PROGRAMS:
         for peer, python in turns(pythons, rounds, name):
-            said = run_worker(peer, python, [name], "gradient_worker.py")
-            results.add(peer, said)
+            results.add(peer, ask_once([python, "gradient_worker.py", peer, name]))
 
 
 def main() -> int:
@@ -157,15 +131,15 @@ def main() -> int:
 
     results = Results()
     pythons = environments(results, ["pullback", *options.peers])
-    run_rounds(results, pythons, options.rounds, ["--rows", *options.rows])
+    run_rounds(results, pythons, options.rounds, options.rows, "rows")
     both = {p: pythons[p] for p in ("pullback", "jax") if p in pythons}
     if CACHED & set(options.rows):
         run_cached(results, both, options.rounds)
     if not options.without_gradients:
-        run_gradients(results, both, options.rounds)
+        run_gradients(results, both, options.rounds + 2)
     if options.eqns:
-        sizes = [str(eqns) for eqns in options.eqns]
-        run_rounds(results, both, 1, ["--growth", *sizes])
+        names = [f"{what}/{eqns}" for eqns in options.eqns for what in GROWTH]
+        run_rounds(results, both, 1, names, "growth")
 
     DOCS.mkdir(exist_ok=True)
     text = report.page(results, options.rounds, options.rows, options.eqns)

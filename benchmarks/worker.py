@@ -1,20 +1,22 @@
-"""Times the cases of one peer, inside its environment; prints them as JSON."""
+"""Times the cases of one peer, inside its environment, as it is asked for them.
 
-import argparse
+The processes of all peers wait side by side and are asked in turn, so that a slow
+minute of the machine falls on all of them.
+"""
+
 import gc
 import importlib
-import itertools
 import json
+import sys
 import time
-from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 import cases
 
 ROUNDS = 5
 SECONDS_PER_ROUND = 0.04
 ENOUGH = 3.0  # seconds, from which work that is never the same is not repeated
-MOST_PASSES = max(row.passes for row in cases.ROWS.values())
 
 
 def timed(work: cases.Call | cases.Fresh) -> float:
@@ -35,15 +37,6 @@ def timed(work: cases.Call | cases.Fresh) -> float:
     return min(_loop(work, number) for _ in range(ROUNDS))
 
 
-def passes(name: str) -> int:
-    """Give how often a row is timed, with others between.
-
-    Programs that use all cores are as slow as the least idle of them, which other
-    processes may keep busy for longer than a row takes.
-    """
-    return cases.ROWS[name].passes if name in cases.ROWS else 1
-
-
 def _once(work: cases.Fresh) -> float:
     made = work.make()
     gc.collect()
@@ -59,40 +52,31 @@ def _loop(call: cases.Call, number: int) -> float:
     return (time.perf_counter() - start) / number
 
 
+def answer(lib: Any, peer: str, name: str) -> cases.Call | cases.Fresh:
+    """Build what a name stands for: a row, or a growth curve and a number of eqns."""
+    if name in cases.ROWS:
+        return cases.ROWS[name].builders[peer](lib)
+    what, eqns = name.split("/")
+    return cases.growth(lib, what, int(eqns))
+
+
 def main() -> None:
-    """Import the peer, time what is asked for, print the results."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("peer")
-    parser.add_argument("--rows", nargs="*", default=[])
-    parser.add_argument("--growth", nargs="*", type=int, default=[])
-    options = parser.parse_args()
-
+    """Import the peer; then time what each line of the input names, in a line each."""
+    peer = sys.argv[1]
     start = time.perf_counter()
-    importlib.import_module(options.peer)
-    if options.peer in ("pullback", "jax", "autograd"):
-        importlib.import_module(f"{options.peer}.numpy")
-    times = {"import": time.perf_counter() - start}
-    lib = cases.load(options.peer)
+    importlib.import_module(peer)
+    if peer in ("pullback", "jax", "autograd"):
+        importlib.import_module(f"{peer}.numpy")
+    imported = time.perf_counter() - start
+    print(json.dumps({"version": version(peer), "time": imported}), flush=True)
 
-    work = {
-        name: partial(cases.ROWS[name].builders[options.peer], lib)
-        for name in options.rows
-        if options.peer in cases.ROWS[name].builders
-    }
-    for eqns, what in itertools.product(options.growth, cases.GROWTH):
-        work[f"{what}/{eqns}"] = partial(cases.growth, lib, what, eqns)
-
-    errors = {}
-    for number in range(MOST_PASSES):
-        for name, build in work.items():
-            if number >= passes(name) or name in errors:
-                continue
-            try:
-                times[name] = min(timed(build()), times.get(name, float("inf")))
-            except Exception as error:
-                errors[name] = f"{type(error).__name__}: {error}".splitlines()[0]
-    report = {"version": version(options.peer), "times": times, "errors": errors}
-    print(json.dumps(report))
+    lib = cases.load(peer)
+    for line in sys.stdin:
+        try:
+            said = {"time": timed(answer(lib, peer, line.strip()))}
+        except Exception as error:
+            said = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
+        print(json.dumps(said), flush=True)
 
 
 if __name__ == "__main__":

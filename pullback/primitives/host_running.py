@@ -15,7 +15,7 @@ from typing import Any
 
 from pullback import dtypes
 from pullback.core.aval import Aval
-from pullback.primitives.host_reduce import reshaped
+from pullback.primitives.host_reduce import reduce_in_steps, reshaped
 from pullback.primitives.windows import emit_reduce_window, window_operation
 
 #: The least number of elements, of steps, and of what is combined in one step.
@@ -56,7 +56,8 @@ def run_in_loop(
         out = loop(ctx, op, cube, start, backwards)
     elif lines == inner == 1 and (steps := step_count(n)):
         cube = reshaped(ctx, x, n // steps, steps, 1)
-        totals = ctx.reduce(op.removeprefix("stablehlo."), cube, initial, [1])
+        name = op.removeprefix("stablehlo.")
+        totals = reduce_in_steps(ctx, name, cube, initial, (1,))
         start = totals_before(ctx, op, totals, initial, backwards)
         out = loop(ctx, op, cube, start, backwards)
     else:

@@ -89,3 +89,32 @@ def test_the_order_of_integers_is_that_of_the_numbers(descending):
     last = compiled(ordered_bits, np.float32([np.nan, -0.0]), descending)
     assert last[0] == 2**32 - 1
     assert last[1] == keys[3]
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
+def test_one_nan_is_the_greatest_and_the_least(dtype, axes):
+    # The compiler's own code for reductions of many floats passes nan over.
+    with config.context(enable_x64=True):
+        for shape in ((3, 4), (50, 100), (1000, 10), (2, 20_000)):
+            x = RNG.standard_normal(shape).astype(dtype)
+            x.flat[[0, -1]] = np.inf, -np.inf
+            x.flat[x.size // 2] = np.nan
+            for f, g in (
+                (reduction.reduce_max, np.max),
+                (reduction.reduce_min, np.min),
+            ):
+                np.testing.assert_array_equal(compiled(f, x, axes), g(x, axes))
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_the_extremes_of_all_elements_are_elements(dtype):
+    with config.context(enable_x64=True):
+        for low, high in ((-5, 5), (1, 2), (-2, -1), (0, 1e-5)):
+            x = RNG.uniform(low, high, (60, 70)).astype(dtype)
+            assert compiled(reduction.reduce_max, x, (0, 1)) == x.max()
+            assert compiled(reduction.reduce_min, x, (0, 1)) == x.min()
+        for infinite in (np.inf, -np.inf):
+            x = np.full(5000, infinite, dtype)
+            assert compiled(reduction.reduce_max, x, (0,)) == infinite
+            assert compiled(reduction.reduce_min, x, (0,)) == infinite

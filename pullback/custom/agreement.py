@@ -128,14 +128,14 @@ def check_primal_out(
             mend=mend,
         )
     paths = tree.path_strings(wanted_tree.unflatten(wanted))
-    for y, aval, path in zip(avals, wanted, paths):
-        if not y.matches(aval):
-            raise ERRORS["dtype" if y.shape == aval.shape else "shape"](
-                f"{what} gave a primal output{at(path)} of type {y}; the "
-                f"function's is {aval}.",
-                where=rule_place(rule),
-                mend=mend,
-            )
+    y, aval, path = next(
+        (y, a, p) for y, a, p in zip(avals, wanted, paths) if not y.matches(a)
+    )
+    raise ERRORS["dtype" if y.shape == aval.shape else "shape"](
+        f"{what} gave a primal output{at(path)} of type {y}; the function's is {aval}.",
+        where=rule_place(rule),
+        mend=mend,
+    )
 
 
 def at(path: str) -> str:

@@ -101,17 +101,17 @@ class BatchedSite:
         residual_dims = dims[count:]
         leaf_dims = self.dims[self.count_captured :]
         in_dims = [d for d, p in zip(leaf_dims, perturbed) if p]
-        pull = BatchedPull(kept[0].pull, self.size, residual_dims, in_dims, [0] * count)
+        pull = BatchedPull(kept[0].pull, self.size, residual_dims, in_dims)
         return Forward(outs, list(found[count:]), pull)
 
 
 class BatchedPull:
-    """A backward pass over a batch.
+    """A backward pass over a batch; outputs have the batch axis in front.
 
     The cotangent of an argument without batch axis is summed over the batch.
     """
 
-    __slots__ = ("in_dims", "inner", "out_dims", "residual_dims", "size")
+    __slots__ = ("in_dims", "inner", "residual_dims", "size")
 
     def __init__(
         self,
@@ -119,13 +119,11 @@ class BatchedPull:
         size: int,
         residual_dims: Sequence[Dim],
         in_dims: Sequence[Dim],
-        out_dims: Sequence[Dim],
     ) -> None:
         self.inner = inner
         self.size = size
         self.residual_dims = list(residual_dims)
         self.in_dims = list(in_dims)
-        self.out_dims = list(out_dims)
 
     @property
     def name(self) -> str:
@@ -140,8 +138,7 @@ class BatchedPull:
     @property
     def out_avals(self) -> list[Aval]:
         """The types of the outputs, batch axis included."""
-        avals = zip(self.inner.out_avals, self.out_dims)
-        return [self._with_axis(a, d) for a, d in avals]
+        return [self._with_axis(a, 0) for a in self.inner.out_avals]
 
     def _with_axis(self, a: Aval, d: Dim) -> Aval:
         if d is None:
@@ -152,10 +149,7 @@ class BatchedPull:
         """Run `bwd` on the whole batch."""
         nonzero = [not is_zero(c) for c in cts]
         n = len(residuals)
-        dims = [
-            *self.residual_dims,
-            *(d for d, z in zip(self.out_dims, nonzero) if z),
-        ]
+        dims = [*self.residual_dims, *[0] * sum(nonzero)]
         zeros: list[Any] = []
         log_trees: list[tree.TreeDef] = []
 
@@ -212,16 +206,11 @@ class BatchedPull:
         found, found_dims = batch_flat(flat, self.size, values, dims)
         rest = iter(zip(found, found_dims))
         out: list[Any] = []
-        for z, d in zip(zeros, self.out_dims):
-            if z is not None:
-                out.append(Zero(self._with_axis(z.aval, d)))
-                continue
-            t, have = next(rest)
-            if d is not None and have is None:
-                t = broadcast_new_axis(t, self.size, d)
-            elif d is not None and have is not None:
-                t = move_axis(t, have, d)
-            out.append(t)
+        for z in zeros:
+            if z is None:
+                out.append(to_front(*next(rest), self.size))
+            else:
+                out.append(Zero(self._with_axis(z.aval, 0)))
         return out
 
 

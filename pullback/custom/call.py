@@ -335,7 +335,6 @@ class PullbackCall(Repeated):
 
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         n = self.count_residuals
-        outs = [0] * len(self.pull.out_avals)
-        pull = BatchedPull(self.pull, size, dims[:n], dims[n:], outs)
+        pull = BatchedPull(self.pull, size, dims[:n], dims[n:])
         results = PullbackCall(pull, n)(*operands)
         return results, [0] * len(results)

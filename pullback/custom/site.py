@@ -239,22 +239,20 @@ class Site:
                 watched.expected = found
 
     def output_type(self, operands: Sequence[Value]) -> OutputType | None:
-        """Give the type of the output, traced if no call has told it.
+        """Trace the function for the type of its output, which no call has told.
 
         None where the function cannot be traced: it branches in Python, for example.
         """
-        self.type_key(operands[len(self.captured) :])
-        if self.known_type() is None:
-            token, watched = _typing.set(True), _watched.set(None)
-            out_tree = self.out_tree
-            try:
-                stage_flat(self._traced, [aval_of(x) for x in operands], self.name)
-            except Exception:  # the call itself will tell; this is only a check
-                return None
-            finally:
-                self.out_tree = out_tree
-                _typing.reset(token)
-                _watched.reset(watched)
+        token, watched = _typing.set(True), _watched.set(None)
+        out_tree = self.out_tree
+        try:
+            stage_flat(self._traced, [aval_of(x) for x in operands], self.name)
+        except Exception:  # the call itself will tell; this is only a check
+            return None
+        finally:
+            self.out_tree = out_tree
+            _typing.reset(token)
+            _watched.reset(watched)
         return self.expected
 
     def _traced(self, *operands: Value) -> list[Value]:

@@ -116,16 +116,11 @@ class LinearTrace(Trace):
 
         Args:
             primitive: an operation of several results.
-            operands: its operands.
+            operands: its operands, among them a tangent that is not zero.
             avals: the types of its results.
         """
-        zero = True
-        for x in operands:
-            if type(x) is LinearTracer and x.trace is self:
-                zero = zero and x.zero
-        results = [LinearTracer(self, a, zero) for a in avals]
-        if not zero:
-            self.steps.append((primitive, operands, results))
+        results = [LinearTracer(self, a) for a in avals]
+        self.steps.append((primitive, operands, results))
         return results
 
     def zero_tracer(self, aval: Aval) -> LinearTracer:
@@ -250,38 +245,27 @@ class LinearizeTrace(Trace):
         finally:
             current.reset(token)
         if primitive.multiple:
-            results: list[Value] = []
-            for y, t in zip(out, out_dot):
-                if type(t) is LinearTracer and not t.zero:
-                    if type(y) is not LinearTracer:
-                        results.append(LinearizeTracer(self, y, t))
-                        continue
-                results.append(self.pair(y, t))
-            return results
-        if type(out_dot) is LinearTracer and not out_dot.zero:
-            if type(out) is not LinearTracer:
-                return LinearizeTracer(self, out, out_dot)
+            return [self.pair(y, t) for y, t in zip(out, out_dot)]
         return self.pair(out, out_dot)
 
     def pair(self, primal: Value, tangent: Any) -> Value:
         """Make a tracer, or give the primal alone if its tangent is zero."""
+        if type(tangent) is LinearTracer and not tangent.zero:
+            if type(primal) is LinearTracer and primal.trace is self.linear:
+                raise LinearityError(
+                    f"the primal output of a derivative rule depends on a tangent "
+                    f"(type {primal.aval}), so the rule is not linear.",
+                    where=called_at(),
+                    mend="Compute primal outputs from primal inputs only.",
+                )
+            return LinearizeTracer(self, primal, tangent)
         if type(tangent) is Forbidden:
             tracer = LinearTracer(self.linear, tangent.aval)
             self.linear.steps.append((Forbid(tangent), (tangent.source,), tracer))
             return LinearizeTracer(self, primal, tracer)
-        if type(tangent) is not LinearTracer or tangent.zero:
-            if not is_zero(tangent) and type(tangent) is not LinearTracer:
-                if not is_known_zero(tangent):
-                    raise constant_tangent(tangent)
-            return primal
-        if type(primal) is LinearTracer and primal.trace is self.linear:
-            raise LinearityError(
-                f"the primal output of a derivative rule depends on a tangent "
-                f"(type {primal.aval}), so the rule is not linear.",
-                where=called_at(),
-                mend="Compute primal outputs from primal inputs only.",
-            )
-        return LinearizeTracer(self, primal, tangent)
+        if not isinstance(tangent, (Zero, LinearTracer)) and not is_known_zero(tangent):
+            raise constant_tangent(tangent)
+        return primal
 
     def split(self, x: Value) -> tuple[Value, Any]:
         """Give the primal and the recorded tangent of any value."""

@@ -11,6 +11,7 @@ import pytest
 
 import pullback.numpy as jnp
 from pullback import grad, jit, make_jaxpr, vmap
+from pullback.core import origin
 from pullback.core.jaxpr import evaluate
 from pullback.core.origin import (
     Origin,
@@ -161,3 +162,21 @@ def test_definition_of_what_has_no_code_must_be_its_repr():
 
 def test_message_must_stand_without_an_unknown_place():
     assert str(ShapeError("What.", where="", mend="Mend.")) == "What. Mend."
+
+
+def first_speaker():
+    return user_origin()
+
+
+def second_speaker():
+    return user_origin()
+
+
+def test_each_of_two_speakers_in_a_file_gives_its_own_place(monkeypatch):
+    monkeypatch.setattr(origin, "_internal", dict(origin._internal))
+    monkeypatch.setattr(origin, "_speakers", dict(origin._speakers))
+    places = [Origin(here.__code__, 0), Origin(lines_of.__code__, 0)]
+    origin.speaks_for(first_speaker, lambda frame: places[0])
+    origin.speaks_for(second_speaker, lambda frame: places[1])
+    assert first_speaker() is places[0]
+    assert second_speaker() is places[1]

@@ -9,6 +9,7 @@ from pullback import (
     custom_vjp,
     grad,
     jit,
+    jvp,
     linear_transpose,
     linearize,
     make_jaxpr,
@@ -16,7 +17,7 @@ from pullback import (
 )
 from pullback.custom.call import CustomCall
 from pullback.custom.site import Same
-from pullback.errors import MissingCustomRule
+from pullback.errors import ForwardModeError, LeakedTracerError, MissingCustomRule
 
 
 def test_jaxpr_names_the_form_of_the_rule():
@@ -95,3 +96,38 @@ def test_staged_call_is_one_eqn_and_batches_without_calling_again():
     got = vmap(jit(f))(jnp.arange(2.0))
     np.testing.assert_allclose(got, np.sin([0.0, 1.0]), rtol=1e-6)
     assert len(runs) == 1
+
+
+def test_leaked_value_in_a_backward_rule_is_explained():
+    kept = []
+    f = custom_vjp(lambda x: x)
+    f.defvjp(lambda x: (x, None), lambda _, g: (kept[0] * g,))
+    jit(lambda x: kept.append(x) or x)(1.0)
+    with pytest.raises(LeakedTracerError) as caught:
+        grad(f)(1.0)
+    (note,) = caught.value.__notes__
+    assert "What bwd needs of fwd must be among the residuals." in note
+
+
+def test_linear_operations_on_constants_are_computed_inside_a_rule():
+    f = custom_jvp(lambda x: 3.0 * x)
+
+    @f.defjvp
+    def f_jvp(primals, tangents):
+        one = jnp.ones(())
+        slope = jvp(lambda x: jnp.sum(jnp.reshape(3.0 * x, (1,))), primals, (one,))[1]
+        return f(*primals), slope * tangents[0]
+
+    assert grad(f)(2.0) == 3.0
+
+
+def test_pullback_calls_in_batches_show_the_rule():
+    f = custom_vjp(lambda x: 2.0 * x)
+
+    def f_bwd(_, g):
+        return (2.0 * g,)
+
+    f.defvjp(lambda x: (f(x), None), f_bwd)
+    _, f_jvp = linearize(vmap(f), jnp.ones(3))
+    with pytest.raises(ForwardModeError, match="f_bwd"):
+        f_jvp(jnp.ones(3))

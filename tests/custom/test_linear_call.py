@@ -96,6 +96,16 @@ def test_batches():
     assert_close(jit(shared)(X), wanted, 1e-5)
 
 
+def test_batches_of_linear_operands_alone():
+    xs = [jnp.arange(2.0), jnp.ones((2, 3))]
+    found = vmap(call, (None, 0))(3.0, xs)
+    assert_close(found["a"], 3.0 * xs[0])
+    cts = {"a": jnp.ones(2), "b": jnp.ones(2)}
+    pulled = vmap(linear_transpose(lambda x: call(3.0, x), X))(cts)[0]
+    assert_close(pulled[0], np.full(2, 30.0))
+    assert_close(pulled[1], np.full((2, 3), TEN * np.sin(3.0)))
+
+
 def test_transposing_twice_gives_the_function():
     once = linear_transpose(lambda x: call(3.0, x), X)
     assert_close(once({"a": 1.0, "b": 1.0})[0], BACK, 1e-5)

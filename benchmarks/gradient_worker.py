@@ -13,7 +13,7 @@ from typing import Any
 
 import gradients
 
-SECONDS = 1.0  # of timing
+SECONDS = 0.8  # of timing
 LEAST_CALLS = 12
 CALLS_WEIGHED = 3
 

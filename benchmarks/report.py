@@ -36,10 +36,11 @@ def page(results: Results, rounds: int, rows: list[str], eqns: list[int]) -> str
             f"Machine: {_processor()}, {os.cpu_count()} cores, {platform.system()}; "
             f"Python {platform.python_version()}; {versions}.",
             "",
-            f"Each number is the median of {rounds} processes, which the peers take turns "
-            "at row by row; within a process the least of several rounds counts. A ratio is "
-            "Pullback's time over the peer's: below 1, Pullback is faster. In "
-            "brackets, the least and the greatest ratio of the processes of one round.",
+            f"Each number is the median of {rounds} processes, which the peers take "
+            "turns at row by row; within a process the least of several rounds counts. "
+            "A ratio is Pullback's time over the peer's: below 1, Pullback is faster. "
+            "In brackets, the least and the greatest ratio of the processes of one "
+            "round.",
             *_absent(results),
             "",
             *_table(results, rows),

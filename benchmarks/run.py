@@ -136,7 +136,7 @@ def main() -> int:
     if CACHED & set(options.rows):
         run_cached(results, both, options.rounds)
     if not options.without_gradients:
-        run_gradients(results, both, options.rounds + 2)
+        run_gradients(results, both, options.rounds)
     if options.eqns:
         names = [f"{what}/{eqns}" for eqns in options.eqns for what in GROWTH]
         run_rounds(results, both, 1, names, "growth")

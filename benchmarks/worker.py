@@ -16,7 +16,7 @@ import cases
 
 ROUNDS = 5
 SECONDS_PER_ROUND = 0.04
-ENOUGH = 3.0  # seconds, from which work that is never the same is not repeated
+ENOUGH = 1.0  # seconds, from which work that is never the same is not repeated
 
 
 def timed(work: cases.Call | cases.Fresh) -> float:

@@ -2,10 +2,12 @@
 
 Writes docs/benchmarks_wide.md: the compiled operation of Pullback and of JAX, and that
 of NumPy and PyTorch. Processes of the peers take turns; the least time of all counts,
-since noise on a shared machine only ever adds.
+since noise on a shared machine only ever adds. It fails where a row is slower than
+another library's and `wide_reasons` does not say why.
 """
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -14,26 +16,18 @@ import sys
 from benchmarks.report import TITLES, duration
 from benchmarks.results import Results
 from benchmarks.run import DOCS, HERE, TIMEOUT, environments
-from benchmarks.wide import ROWS
+from benchmarks.wide import ELEMENTWISE, ROWS
+from benchmarks.wide_reasons import ALL, MIDDLE, REASONS, reason_for
 
-SIZES = [1_000, 100_000, 10_000_000]
-# Why a row is slower than another library's, where it is known.
-REASONS: dict[str, str] = {
-    "": "A call of a compiled program costs 4 us, of NumPy or PyTorch 1 us: this "
-    "decides at 1,000 elements.",
-    "sin": "NumPy's float32 functions err by up to 3.2 ulp, these by 0.501: computed "
-    "in float64, and right for arguments of any size. So for tan, arcsin and so on.",
-    "abs": "At 10,000,000 elements the time is that of the system giving fresh memory "
-    "for the result; NumPy asks for large pages. So for all that is cheap to compute.",
-    "sort": "NumPy sorts; to this come the call and a copy of the result.",
-    "argmax": "Two passes, the greatest and then its first place; NumPy makes one.",
-    "permutation": "The result depends on the key only: random numbers are sorted.",
-}
+PEERS = ("jax", "torch", "numpy")
+SLOWER = 1.05  # a ratio that is due to noise at most
 
 
-def run_worker(peer: str, python: str, rows: list[str], sizes: list[int]) -> dict:
+def run_worker(
+    peer: str, python: str, rows: list[str], size: int, dtype: str = "float32"
+) -> dict:
     """Time the rows of one peer in a process of its own."""
-    arguments = ["--rows", *rows, "--sizes", *map(str, sizes)]
+    arguments = ["--rows", *rows, "--sizes", str(size), "--dtype", dtype]
     switches = {"JAX_PLATFORMS": "cpu", "PULLBACK_COMPILATION_CACHE": "0"}
     done = subprocess.run(
         [python, str(HERE / "wide.py"), peer, *arguments],
@@ -46,34 +40,53 @@ def run_worker(peer: str, python: str, rows: list[str], sizes: list[int]) -> dic
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def table(results: Results, rows: list[str], sizes: list[int]) -> list[str]:
-    """Write a table: Pullback's time, and the ratios of it to the others'."""
-    peers = [p for p in ("jax", "torch", "numpy") if p in results.versions]
+def best_time(results: Results, peer: str, key: str) -> float:
+    """Give the least time of a row, infinite where a peer does not have it."""
+    return min(results.times[peer].get(key, ()), default=float("inf"))
+
+
+def table(
+    results: Results, rows: list[str], sizes: list[int], unexplained: list[str]
+) -> list[str]:
+    """Write a table: Pullback's time, the ratios of it to the others', the reasons.
+
+    Rows that are slower for no known reason are added to `unexplained`.
+    """
+    titles = " | ".join(TITLES[p] for p in PEERS)
     lines = [
-        f"| operation | elements | Pullback | {' | '.join(TITLES[p] for p in peers)} |",
-        "|---|---|---|" + "---|" * len(peers),
+        f"| operation | elements | Pullback | {titles} | reason |",
+        "|---|---|---|" + "---|" * len(PEERS) + "---|",
     ]
-    for name in rows:
-        for size in sizes:
-            key = f"{name}/{size}"
-            if key not in results.times["pullback"]:
-                continue
-            ours = min(results.times["pullback"][key])
-            cells = [
-                f"{ours / min(results.times[p][key]):.2f}"
-                if key in results.times[p]
-                else "-"
-                for p in peers
-            ]
-            cells = [duration(ours), *cells]
-            lines.append(f"| {name} | {size:,} | {' | '.join(cells)} |")
+    for name, size in itertools.product(rows, sizes):
+        key = f"{name}/{size}"
+        if key not in results.times["pullback"]:
+            continue
+        ours = best_time(results, "pullback", key)
+        ratios = {p: ours / best_time(results, p, key) for p in PEERS}
+        cells = [f"{r:.2f}" if r else "-" for r in ratios.values()]
+        slower = [p for p in PEERS if ratios[p] > SLOWER]
+        reasons = {p: reason_for(name, p, size) for p in slower}
+        unexplained += [
+            f"{name} at {size:,}: {ratios[p]:.2f} x {TITLES[p]}"
+            for p, letter in reasons.items()
+            if not letter
+        ]
+        said = ", ".join(sorted({x or "?" for x in reasons.values()}))
+        shown = " | ".join([duration(ours), *cells, said])
+        lines.append(f"| {name} | {size:,} | {shown} |")
     return lines
 
 
-def page(results: Results, rows: list[str], sizes: list[int]) -> str:
+def page(
+    single: Results,
+    double: Results,
+    rows: list[str],
+    sizes: list[int],
+    unexplained: list[str],
+) -> str:
     """Write the page."""
-    versions = ", ".join(f"{TITLES.get(p, p)} {v}" for p, v in results.versions.items())
-    reasons = [f"- {f'`{name}`: ' * bool(name)}{why}" for name, why in REASONS.items()]
+    versions = ", ".join(f"{TITLES.get(p, p)} {v}" for p, v in single.versions.items())
+    wide = [name for name in rows if name in ELEMENTWISE]
     return "\n".join(
         [
             "# Single operations",
@@ -81,13 +94,18 @@ def page(results: Results, rows: list[str], sizes: list[int]) -> str:
             "Written by `make bench-wide`; not to be edited by hand.",
             "",
             f"{versions}; {os.cpu_count()} cores. The time of the compiled operation "
-            "on float32, and its ratio to each peer's: below 1, Pullback is faster.",
+            "on float32, and its ratio to each peer's: below 1, Pullback is faster. "
+            "Letters refer to the reasons below.",
             "",
-            *table(results, rows, sizes),
+            *table(single, rows, sizes, unexplained),
+            "",
+            "On float64:",
+            "",
+            *table(double, wide, [MIDDLE], unexplained),
             "",
             "Where others are faster:",
             "",
-            *reasons,
+            *[f"- {letter}: {reason.text}" for letter, reason in REASONS.items()],
             "",
         ]
     )
@@ -98,21 +116,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", nargs="*", default=list(ROWS), choices=list(ROWS))
-    parser.add_argument("--sizes", nargs="*", type=int, default=SIZES)
+    parser.add_argument("--sizes", nargs="*", type=int, default=list(ALL))
     options = parser.parse_args()
-    results = Results()
-    pythons = environments(results, ["pullback", "jax", "torch", "numpy"])
-    for number in range(options.rounds):
+    single, double, unexplained = Results(), Results(), list[str]()
+    pythons = environments(single, ["pullback", *PEERS])
+    wide = [name for name in options.rows if name in ELEMENTWISE]
+    for number, size in itertools.product(range(options.rounds), options.sizes):
+        print(f"  round {number + 1} of {options.rounds}: {size:,}", flush=True)
         for peer, python in pythons.items():
-            print(f"  round {number + 1} of {options.rounds}: {peer}", flush=True)
-            results.add(peer, run_worker(peer, python, options.rows, options.sizes))
-    text = page(results, options.rows, options.sizes)
+            single.add(peer, run_worker(peer, python, options.rows, size))
+            if size == MIDDLE and wide:
+                double.add(peer, run_worker(peer, python, wide, size, "float64"))
+    text = page(single, double, options.rows, options.sizes, unexplained)
     DOCS.mkdir(exist_ok=True)
     (DOCS / "benchmarks_wide.md").write_text(text)
     print("\n" + text)
-    for where, error in results.errors.items():
+    for where, error in {**single.errors, **double.errors}.items():
         print(f"{where}: {error}")
-    return 0
+    for line in unexplained:
+        print(f"slower for no known reason: {line}")
+    return int(bool(unexplained))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pullback import (
     vmap,
 )
 from pullback.errors import RuleTreeError
+from pullback.transforms.linearize import linearize_flat
 
 
 def product(**options):
@@ -88,3 +89,24 @@ def test_unperturbed_arguments_of_a_batch():
     got = jvp(lambda w: vmap(f, (None, 0))(w, x)["y"], (2.0,), (1.0,))[1]
     np.testing.assert_array_equal(got, x)
     assert grad(lambda w: vmap(f, (None, 0))(w, x)["y"].sum())(2.0) == 3.0
+
+
+def test_backward_rule_may_leave_out_what_the_batch_shares():
+    f = custom_vjp(lambda x, y: x * y)
+    f.defvjp(lambda x, y: (f(x, y), y), lambda y, g: (g * y, None))
+    total = grad(lambda x, y: jnp.sum(vmap(f, (0, None))(x, y)), (0, 1))
+    x_bar, y_bar = total(jnp.ones(3), 2.0)
+    assert (x_bar.tolist(), y_bar) == ([2.0] * 3, 0.0)
+
+
+def test_pullback_of_a_batch_shows_its_rule():
+    f = custom_vjp(lambda x: x)
+
+    def f_bwd(_, g):
+        return (g,)
+
+    f.defvjp(lambda x: (x, None), f_bwd)
+    f.defjvp(lambda p, t: (p[0], t[0]))
+    _, program = linearize_flat(lambda x: [vmap(f)(x)], [jnp.ones(3)])
+    ((call, _, _),) = program.steps
+    assert call.parameters() == {"name": "<lambda>", "bwd": "f_bwd"}

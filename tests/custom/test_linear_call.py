@@ -186,3 +186,43 @@ def test_wrong_transposes(wrong, error):
 def test_integers_are_no_linear_operands():
     with pytest.raises(ArgumentError, match=r"operand at \[1\] of type i32"):
         linear_call(function, transpose, 1.0, [1.0, 2])
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, jit])
+def test_batches_of_functions_whose_parts_ignore_the_batch(wrap):
+    def constant(r, x):
+        # Not a transpose of anything, but without a batch axis.
+        return linear_call(
+            lambda r, x: jnp.zeros(2), lambda r, ct: jnp.float32(3.0), r, x
+        )
+
+    rs = jnp.ones(4)
+    assert wrap(vmap(constant))(rs, rs).shape == (4, 2)
+    each = grad(lambda xs: jnp.sum(wrap(vmap(constant))(rs, xs)))(rs)
+    assert each.tolist() == [3.0] * 4
+    shared = grad(lambda x: jnp.sum(wrap(vmap(constant, (0, None)))(rs, x)))
+    assert shared(1.0) == 12.0
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, jit])
+def test_transpose_of_a_batch_may_be_linearized(wrap):
+    def back(ct):
+        return linear_transpose(lambda x: vmap(call, (0, None))(jnp.ones(2), x), X)(ct)
+
+    cts = {"a": jnp.ones(2), "b": jnp.ones(2)}
+    _, f_jvp = linearize(wrap(back), cts)
+    assert_close(f_jvp(cts)[0][0], 2 * TEN)
+
+
+def test_known_output_of_a_batch_has_its_axis_in_front():
+    def f(x):
+        return linear_call(
+            lambda r, x: 2 * x, lambda r, ct: 2 * ct, (), x, out_like=jnp.zeros(2)
+        )
+
+    assert jit(vmap(f))(jnp.ones((3, 2))).tolist() == [[2.0, 2.0]] * 3
+    x = jnp.ones((2, 3))
+    _, f_jvp = linearize(vmap(f, 1), x)
+    assert f_jvp(x).tolist() == [[2.0, 2.0]] * 3
+    back = linear_transpose(vmap(f, 1), x)(jnp.ones((3, 2)))[0]
+    assert back.tolist() == [[2.0] * 3] * 2

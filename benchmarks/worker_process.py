@@ -17,6 +17,8 @@ def switches(cache: str | None = None) -> dict[str, str]:
         cache: a folder; None for nowhere.
     """
     chosen = {"JAX_PLATFORMS": "cpu", "PULLBACK_COMPILATION_CACHE": "0"}
+    # Peers were compiled to bytecode when they were installed; so may we be.
+    chosen["PYTHONDONTWRITEBYTECODE"] = ""
     if cache is not None:
         chosen |= {
             "PULLBACK_COMPILATION_CACHE": "1",

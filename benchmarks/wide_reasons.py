@@ -23,8 +23,148 @@ class Reason(NamedTuple):
 SMALL, MIDDLE, LARGE = 1_000, 100_000, 10_000_000
 ALL = (SMALL, MIDDLE, LARGE)
 
+NUMPY, OTHERS, ANY = ("numpy",), ("torch", "numpy"), ("jax", "torch", "numpy")
+
 #: By the letter that stands in the table; the first that holds is given.
-REASONS: dict[str, Reason] = {}
+REASONS = {
+    "a": Reason(
+        "Rejection: all elements are tried again, each with new hashes, until the last "
+        "one is accepted; NumPy and PyTorch go on with the next element.",
+        ANY,
+        ALL,
+        ("gamma",),
+    ),
+    "b": Reason(
+        "A call of a compiled program costs 4 us, of NumPy or PyTorch 1 us: this "
+        "decides at 1,000 elements, and is a good part of what takes 10 us.",
+        OTHERS,
+        (SMALL,),
+    ),
+    "c": Reason(
+        "NumPy's functions of float32 err by up to 4 ulp. Most of these are computed "
+        "in float64, correctly rounded but for a hair, for arguments of any size "
+        "([accuracy](accuracy.md)); those of float64 err by at most 2 ulp.",
+        NUMPY,
+        ALL,
+        (
+            *("sin", "cos", "tan", "tanh", "sinh", "arcsin", "arccos", "arctan"),
+            *("exp", "log", "log1p", "expm1", "exp2", "log2", "arcsinh", "arccosh"),
+            *("arctanh", "cbrt", "arctan2", "power"),
+        ),
+    ),
+    "d": Reason(
+        "At 100,000 elements the 4 us of a call stand beside 5 to 10 us of work, which "
+        "the compiler may split between two threads: that costs as much as it gains, "
+        "and more where the other core is busy.",
+        ANY,
+        (MIDDLE,),
+        (
+            *("abs", "floor", "square", "sqrt", "add", "divide", "maximum", "expm1"),
+            *("mod", "sum", "sum of rows", "sum of columns", "max of int32", "all"),
+            *("reverse", "every second", "concatenate", "norm", "row products"),
+            *("matrix times vector", "scatter add", "scatter set", "argsort", "var"),
+            *("normal", "uniform", "gather", "bincount", "matmul", "x ** 3", "where"),
+            *("take along rows", "searchsorted", "repeat", "logsumexp", "histogram"),
+        ),
+    ),
+    "e": Reason(
+        "A result is nan if an element is: the compiler's own reduction, JAX's too, "
+        "passes nan over, so that a second one looks for it.",
+        ANY,
+        ALL,
+        ("max", "logsumexp", "softmax"),
+    ),
+    "f": Reason(
+        "Elements are compared by their order as integers, a few operations more than "
+        "comparing them, so that nan and the first of equals are right; NumPy stops at "
+        "nan, and at the first True of booleans.",
+        NUMPY,
+        ALL,
+        ("argmax", "argmax of rows", "argmax of columns", "argmin of int32"),
+    ),
+    "g": Reason(
+        "Read from memory once with vectors by all; the time of the libraries is that "
+        "of the memory, and differs with what else uses it.",
+        ANY,
+        (LARGE,),
+        (
+            *("sum", "sum of rows", "sum of columns", "max of int32", "all", "var"),
+            *("norm", "row products", "matrix times vector", "every second", "add"),
+            *("divide", "maximum", "abs", "floor", "square", "concatenate", "mod"),
+            *("scatter set", "scatter add", "gather", "reverse"),
+        ),
+    ),
+    "h": Reason(
+        "NumPy counts truth values as bytes in one pass; here they become integers.",
+        NUMPY,
+        ALL,
+        ("count",),
+    ),
+    "i": Reason(
+        "PyTorch adds up in the order of the elements in one pass; the compiler has "
+        "no such loop with vectors, and a loop of rows, or a tree, reads them twice.",
+        OTHERS,
+        ALL,
+        ("cumsum", "cumprod", "cummax", "cumsum of columns"),
+    ),
+    "j": Reason(
+        "NumPy sorts; to this come the call back into Python and a copy of the result.",
+        NUMPY,
+        ALL,
+        ("sort", "argsort", "median", "top 10"),
+    ),
+    "k": Reason(
+        "The compiler's own code, which goes through all elements with a heap: not "
+        "replaced yet.",
+        ANY,
+        ALL,
+        ("top 10",),
+    ),
+    "l": Reason(
+        "The compiler's loops over permuted axes are not tiled for the cache; NumPy's "
+        "copy loops and PyTorch's are.",
+        OTHERS,
+        ALL,
+        ("transpose",),
+    ),
+    "m": Reason(
+        "Two pieces in one loop that chooses between them for each element; NumPy and "
+        "PyTorch copy each piece.",
+        ANY,
+        ALL,
+        ("roll", "repeat"),
+    ),
+    "n": Reason(
+        "Binary searches for each element, as in JAX, where others compute the place "
+        "from equal steps.",
+        ANY,
+        ALL,
+        ("histogram", "searchsorted"),
+    ),
+    "o": Reason(
+        "Results depend on the key only, whatever the number of threads: each number "
+        "is a hash of its place. Others draw from a state, one after another.",
+        ANY,
+        ALL,
+        ("uniform", "normal", "permutation"),
+    ),
+    "p": Reason(
+        "LAPACK, of which all have other builds (SciPy's here, MKL there), and more "
+        "calls: the factors, then the solution.",
+        ANY,
+        ALL,
+        ("solve", "cholesky", "inverse"),
+    ),
+    "q": Reason(
+        "The compiler's own code (transforms, convolutions, products and scatters).",
+        ANY,
+        (MIDDLE, LARGE),
+        (
+            *("fft", "convolution", "image convolution", "matmul", "bincount"),
+            *("scatter add", "scatter set"),
+        ),
+    ),
+}
 
 
 def reason_for(row: str, peer: str, size: int) -> str:

@@ -34,7 +34,7 @@ FORMULAS: MappingProxyType[str, tuple[Formula | None, Formula | None]] = (
             "atan": (inverse.atan_single, inverse.atan_double),
             "atan2": (inverse.atan2_single, inverse.atan2_double),
             "pow": (power.pow_single, power.pow_double),
-            "rem": (remainder.rem_single, None),
+            "rem": (remainder.rem_single, remainder.rem_double),
             "exp2": (power.exp2_single, power.exp2_double),
             "cbrt": (power.cbrt_single, power.cbrt_double),
             "log": (None, power.log_double),

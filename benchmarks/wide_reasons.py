@@ -141,12 +141,19 @@ REASONS = {
         ALL,
         ("histogram", "searchsorted"),
     ),
+    "r": Reason(
+        "The order that a key gives is JAX's, which sorts once for up to 1,600 elements, "
+        "twice for up to 2.6 million, and then three times.",
+        OTHERS,
+        ALL,
+        ("permutation",),
+    ),
     "o": Reason(
         "Results depend on the key only, whatever the number of threads: each number "
         "is a hash of its place. Others draw from a state, one after another.",
         ANY,
         ALL,
-        ("uniform", "normal", "permutation"),
+        ("uniform", "normal"),
     ),
     "p": Reason(
         "LAPACK, of which all have other builds (SciPy's here, MKL there), and more "

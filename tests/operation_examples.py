@@ -29,7 +29,6 @@ from pullback.primitives import (
     indexing,
     linalg,
     random_bits,
-    random_order,
     reduction,
     rejection,
     shaping,
@@ -455,7 +454,6 @@ def plain_examples():
         "Pinv": [(spectral.Pinv(), [floats(4, 3)])],
         "RandomSeed": [(random_bits.RandomSeed(), [np.int32(7)])],
         "RandomSplit": [(random_bits.RandomSplit((3,)), [key])],
-        "RandomOrder": [(random_order.RandomOrder(n), [key]) for n in (1, 7)],
         "RandomFoldIn": [(random_bits.RandomFoldIn(), [key, np.uint32(5)])],
         "RandomGamma": [
             (rejection.RandomGamma(log), [key, floats(4, low=0.2, high=3.0)])

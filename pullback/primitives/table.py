@@ -293,7 +293,7 @@ def shift(
         bits = 8 * x.dtype.itemsize
         n = np.asarray(n)
         inside = (n >= 0) & (n < bits)
-        shifted = function(x, np.where(inside, n, 0))
+        shifted = function(x, np.where(inside, n, 0).astype(x.dtype))
         return np.where(inside, shifted, over(x)).astype(x.dtype)
 
     return apply

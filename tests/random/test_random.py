@@ -203,6 +203,43 @@ def test_samplers_give_the_same_compiled_and_mapped(name):
         np.testing.assert_allclose(row, draw(key), 1e-5, 1e-6)
 
 
+def test_permutations_are_those_of_jax():
+    # As jax 0.10.2 gives them.
+    first = [0, 1, 8, 5, 6, 4, 3, 2, 7, 9]
+    np.testing.assert_array_equal(random.permutation(random.key(0), 10), first)
+    second = [10, 9, 0, 2, 4, 8, 1, 3, 5, 7, 11, 6]
+    found = random.permutation(random.key(5), jnp.arange(12))
+    np.testing.assert_array_equal(found, second)
+    drawn = random.choice(random.key(0), 10, (4,), replace=False)
+    np.testing.assert_array_equal(drawn, first[:4])
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 1700, 20_000])
+def test_permutations_are_complete_and_the_same_compiled(n):
+    found = np.asarray(random.permutation(KEY, n))
+    np.testing.assert_array_equal(np.sort(found), np.arange(n))
+    compiled = jit(lambda key: random.permutation(key, n))(KEY)
+    np.testing.assert_array_equal(compiled, found)
+    # Sorted as pairs of a random word and a number, which is another way.
+    pairs = random.permutation(KEY, jnp.arange(n)[:, None], independent=True)
+    np.testing.assert_array_equal(pairs[:, 0], found)
+
+
+def test_each_key_of_a_batch_has_its_own_permutation():
+    keys = random.split(KEY, 3)
+    found = vmap(lambda key: random.permutation(key, 9))(keys)
+    for key, order in zip(keys, found, strict=True):
+        np.testing.assert_array_equal(order, random.permutation(key, 9))
+
+
+def test_all_permutations_are_as_likely():
+    keys = random.split(random.key(1), 24_000)
+    found = np.asarray(jit(vmap(lambda key: random.permutation(key, 4)))(keys))
+    _, counts = np.unique(found, axis=0, return_counts=True)
+    assert len(counts) == 24
+    assert np.sum((counts - 1000) ** 2 / 1000) < 60  # chi-square: one in 30,000
+
+
 def test_permutations_keep_the_elements():
     x = jnp.arange(12).reshape(3, 4)
     whole = np.asarray(random.permutation(KEY, x, 1))

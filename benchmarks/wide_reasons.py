@@ -142,8 +142,8 @@ REASONS = {
         ("histogram", "searchsorted"),
     ),
     "r": Reason(
-        "The order that a key gives is JAX's, which sorts once for up to 1,600 elements, "
-        "twice for up to 2.6 million, and then three times.",
+        "The order that a key gives is JAX's, which sorts once for up to 1,600 "
+        "elements, twice for up to 2.6 million, and then three times.",
         OTHERS,
         ALL,
         ("permutation",),

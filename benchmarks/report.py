@@ -92,7 +92,7 @@ def _ratio(ours: list[float], theirs: list[float] | None) -> str:
         return ""
     ratios = [mine / other for mine, other in zip(ours, theirs, strict=False)]
     median = statistics.median(ours) / statistics.median(theirs)
-    return f"**{median:.2g}** ({min(ratios):.2g} to {max(ratios):.2g})"
+    return f"**{median:.3g}** ({min(ratios):.2g} to {max(ratios):.2g})"
 
 
 def _verdict(row: Row, name: str, results: Results) -> list[str]:

@@ -33,6 +33,7 @@ REQUIREMENTS = {
     "autograd": ["autograd>=1.7"],
     "torch": ["torch==2.13.0", "numpy"],
 }
+GRADIENT_TURNS = 5  # how often the gradient programs of a round are timed
 EQNS = [100, 1_000, 10_000, 100_000]
 CACHED = {"cached_small", "cached_mlp"}  # the rows of `cache_worker`
 
@@ -76,14 +77,19 @@ def turns(pythons: dict[str, str], rounds: int, what: str) -> Iterator[tuple[str
 
 
 def run_rounds(
-    results: Results, pythons: dict[str, str], rounds: int, names: list[str], what: str
+    results: Results,
+    pythons: dict[str, str],
+    rounds: int,
+    names: list[str],
+    *script: str,
 ) -> None:
     """Run one process per peer and round, and ask them for each case in turn."""
+    what = script[-1] if script else names[0].split("/")[0]
     for number in range(rounds):
         print(f"  {what}, round {number + 1} of {rounds}", flush=True)
         with ExitStack() as stack:
             workers = [
-                stack.enter_context(WorkerProcess(*peer))
+                stack.enter_context(WorkerProcess(*peer, *script))
                 for peer in list(pythons.items())[:: 1 if number % 2 == 0 else -1]
             ]
             for name in names:
@@ -113,8 +119,8 @@ def run_cached(results: Results, pythons: dict[str, str], rounds: int) -> None:
 def run_gradients(results: Results, pythons: dict[str, str], rounds: int) -> None:
     """Time and weigh each gradient program in processes of its own."""
     for name in PROGRAMS:
-        for peer, python in turns(pythons, rounds, name):
-            results.add(peer, ask_once([python, "gradient_worker.py", peer, name]))
+        times = [f"time/{name}"] * GRADIENT_TURNS
+        run_rounds(results, pythons, rounds, times, "gradient_worker.py", name)
 
 
 def main() -> int:
@@ -131,7 +137,7 @@ def main() -> int:
 
     results = Results()
     pythons = environments(results, ["pullback", *options.peers])
-    run_rounds(results, pythons, options.rounds, options.rows, "rows")
+    run_rounds(results, pythons, options.rounds, options.rows)
     both = {p: pythons[p] for p in ("pullback", "jax") if p in pythons}
     if CACHED & set(options.rows):
         run_cached(results, both, options.rounds)
@@ -139,7 +145,7 @@ def main() -> int:
         run_gradients(results, both, options.rounds)
     if options.eqns:
         names = [f"{what}/{eqns}" for eqns in options.eqns for what in GROWTH]
-        run_rounds(results, both, 1, names, "growth")
+        run_rounds(results, both, 1, names)
 
     DOCS.mkdir(exist_ok=True)
     text = report.page(results, options.rounds, options.rows, options.eqns)

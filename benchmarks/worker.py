@@ -67,8 +67,8 @@ def main() -> None:
     importlib.import_module(peer)
     if peer in ("pullback", "jax", "autograd"):
         importlib.import_module(f"{peer}.numpy")
-    imported = time.perf_counter() - start
-    print(json.dumps({"version": version(peer), "time": imported}), flush=True)
+    times = {"import": time.perf_counter() - start}
+    print(json.dumps({"version": version(peer), "times": times}), flush=True)
 
     lib = cases.load(peer)
     for line in sys.stdin:

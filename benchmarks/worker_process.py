@@ -46,14 +46,20 @@ def ask_once(command: list[str], cache: str | None = None) -> dict:
 
 
 class WorkerProcess:
-    """A process that times the cases of a peer one by one; used in a `with` block."""
+    """A process that times the cases of a peer one by one; used in a `with` block.
 
-    def __init__(self, peer: str, python: str) -> None:
+    Args:
+        peer: the library.
+        python: the Python of its environment.
+        script: which of the scripts here, and what it is given beside the library.
+    """
+
+    def __init__(self, peer: str, python: str, *script: str) -> None:
         self.peer = peer
-        self.times: dict[str, float] = {}
         self.errors: dict[str, str] = {}
+        name, *arguments = script or ("worker.py",)
         self.process = subprocess.Popen(
-            [python, str(HERE / "worker.py"), peer],
+            [python, str(HERE / name), peer, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -62,7 +68,7 @@ class WorkerProcess:
         )
         said = self._read()
         self.version: str = said["version"]
-        self.times["import"] = said["time"]
+        self.times: dict[str, float] = said["times"]
 
     def _read(self) -> dict:
         assert self.process.stdout is not None, "the output is a pipe"

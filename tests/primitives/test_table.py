@@ -1,4 +1,4 @@
-"""Rows of the table of elementwise operations: what the matrix of rules does not try."""
+"""Rows of the table of operations: what the matrix of rules does not try."""
 
 import numpy as np
 import pytest

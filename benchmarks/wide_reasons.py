@@ -61,7 +61,7 @@ REASONS = {
         (MIDDLE,),
         (
             *("abs", "floor", "square", "sqrt", "add", "divide", "maximum", "expm1"),
-            *("mod", "sum", "sum of rows", "sum of columns", "max of int32", "all"),
+            *("sum", "sum of rows", "sum of columns", "max of int32", "all"),
             *("reverse", "every second", "concatenate", "norm", "row products"),
             *("matrix times vector", "scatter add", "scatter set", "argsort", "var"),
             *("normal", "uniform", "gather", "bincount", "matmul", "x ** 3", "where"),
@@ -91,7 +91,7 @@ REASONS = {
         (
             *("sum", "sum of rows", "sum of columns", "max of int32", "all", "var"),
             *("norm", "row products", "matrix times vector", "every second", "add"),
-            *("divide", "maximum", "abs", "floor", "square", "concatenate", "mod"),
+            *("divide", "maximum", "abs", "floor", "square", "concatenate"),
             *("scatter set", "scatter add", "gather", "reverse"),
         ),
     ),
@@ -158,7 +158,8 @@ REASONS = {
     ),
     "p": Reason(
         "LAPACK, of which all have other builds (SciPy's here, MKL there), and more "
-        "calls: the factors, then the solution.",
+        "calls: the factors, then the solution. Where other processes hold a core, its "
+        "second thread is waited for: an inverse of 79 x 79 then takes 0.07 to 15 ms.",
         ANY,
         ALL,
         ("solve", "cholesky", "inverse"),
@@ -182,6 +183,13 @@ REASONS = {
             *("sum of rows", "sum of columns", "every second", "transpose"),
             *("concatenate", "erfinv", "tanh"),
         ),
+    ),
+    "t": Reason(
+        "The remainder of float32 is exact for quotients of any size: a division of "
+        "ten steps, whatever the operands.",
+        OTHERS,
+        ALL,
+        ("mod",),
     ),
 }
 

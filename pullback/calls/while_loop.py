@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,6 +29,7 @@ from pullback.calls.scan import Scan
 from pullback.config import config
 from pullback.core.aval import Aval
 from pullback.core.calling import check_callable
+from pullback.core.frozen import replaced
 from pullback.core.jaxpr import Jaxpr, Literal, Var, evaluate
 from pullback.core.origin import called_at, name_of
 from pullback.core.primitive import Dim, Primitive
@@ -172,9 +172,8 @@ class While(Primitive):
             return [None, *self(*operands)], None
         cond_consts, body_consts, carry = self.split(operands)
         # The bound is said twice, so that this loop can be differentiated in turn.
-        loop = dataclasses.replace(
-            with_counter(self, self.max_steps), max_steps=self.max_steps
-        )
+        counted = with_counter(self, self.max_steps)
+        loop: While = replaced(counted, max_steps=self.max_steps)
         results = loop(*cond_consts, *body_consts, zeros_of(_COUNT), *carry)
         return results, self.steps_program()
 

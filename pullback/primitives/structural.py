@@ -3,52 +3,20 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any
 
 import numpy as np
 
 from pullback import dtypes
 from pullback.core.array import SCALARS, Array, from_host
 from pullback.core.aval import Aval, Shape
+from pullback.core.frozen import frozen as frozen
 from pullback.core.primitive import Primitive
 from pullback.core.trace import Value, aval_of, current_trace
 from pullback.core.zero import Forbidden, Zero, is_zero
 from pullback.dtypes import Dtype
 from pullback.errors import ShapeError
-
-_Class = TypeVar("_Class")
-
-
-@dataclass_transform(frozen_default=True)
-def frozen(cls: type[_Class]) -> type[_Class]:
-    """Make a class a frozen dataclass with slots, as every operation is."""
-    # Comparing, hashing and printing are written once, not generated for each class:
-    # that takes a third off the time of `import pullback`.
-    made = dataclass(frozen=True, slots=True, eq=False, repr=False)(cls)
-    # Not `__dataclass_fields__`, which has class variables too.
-    names: tuple[str, ...] = made.__match_args__  # type: ignore[attr-defined]
-
-    values: Any = operator.attrgetter(*names) if names else lambda self: ()
-
-    def equal(self: Any, other: object) -> bool:
-        return self is other or (
-            type(self) is type(other) and values(self) == values(other)
-        )
-
-    def hashed(self: Any) -> int:
-        return hash((made, values(self)))
-
-    def shown(self: Any) -> str:
-        inside = ", ".join([f"{n}={getattr(self, n)!r}" for n in names])
-        return f"{made.__name__}({inside})"
-
-    made.__eq__ = equal  # type: ignore[method-assign]
-    made.__hash__ = hashed  # type: ignore[method-assign]
-    made.__repr__ = shown  # type: ignore[method-assign]
-    return made
 
 
 def linear_jvp(

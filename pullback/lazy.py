@@ -36,3 +36,7 @@ scipy_linalg = LazyModule("scipy.linalg")
 #: Loading OpenSSL takes 4 ms, starting processes 5; only the compiler needs these.
 hashlib: Any = LazyModule("hashlib")
 subprocess: Any = LazyModule("subprocess")
+#: 9 ms together: for reports, pictures and the debugger.
+fractions: Any = LazyModule("fractions")
+html: Any = LazyModule("html")
+pdb: Any = LazyModule("pdb")

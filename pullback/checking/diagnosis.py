@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pullback.checking.coordinates import Space
+from pullback.lazy import fractions
 
 CONSTANTS = {
     "pi": math.pi,
@@ -176,11 +176,11 @@ def factor(e: Evidence) -> str:
             return f"factor {size}, which is {what}: a sum where a mean belongs."
         if size > 2 and math.isclose(abs(ratio), 1 / size, rel_tol=1e-3):
             return f"factor 1/{size}, one over {what}: a mean where a sum belongs."
-    fraction = Fraction(ratio).limit_denominator(12)
+    fraction = fractions.Fraction(ratio).limit_denominator(12)
     if fraction and math.isclose(fraction, ratio, rel_tol=1e-4) and abs(fraction) <= 24:
         if abs(fraction) == 2:
             return f"factor two: it is {fraction} times the derivative."
-        if abs(fraction) == Fraction(1, 2):
+        if abs(fraction) == fractions.Fraction(1, 2):
             return f"factor two: it is {fraction} of the derivative."
         return f"factor {fraction}: it is {fraction} times the derivative."
     for name, value in CONSTANTS.items():
@@ -381,7 +381,7 @@ def candidates(e: Evidence) -> Iterator[tuple[str, list[np.ndarray]]]:
                 yield name, [v.reshape(n, 1) for v in values]
 
 
-def scale_of(e: Evidence, factors: Sequence[np.ndarray]) -> Fraction | None:
+def scale_of(e: Evidence, factors: Sequence[np.ndarray]) -> Any:
     """Give the simple constant c with found * c * factor == wanted, if there is one."""
     products = [f * g for (f, _), g in zip(e.blocks(), factors)]
     if len(e.samples) < 2 or not all(np.isfinite(p).all() for p in products):
@@ -395,7 +395,7 @@ def scale_of(e: Evidence, factors: Sequence[np.ndarray]) -> Fraction | None:
     ratio = float(found @ wanted / (found @ found))
     if not math.isfinite(ratio):
         return None
-    fraction = Fraction(ratio).limit_denominator(6)
+    fraction = fractions.Fraction(ratio).limit_denominator(6)
     if (
         not fraction
         or abs(fraction) > 12

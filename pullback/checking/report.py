@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from pullback.lazy import html
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import cmd
 import linecache
-import pdb
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -16,6 +15,7 @@ import numpy as np
 from pullback import tree
 from pullback.core.calling import check_callable, is_arraylike
 from pullback.core.trace import EVAL, Tracer, current_trace
+from pullback.lazy import pdb
 from pullback.primitives.callbacks import debug_callback
 
 

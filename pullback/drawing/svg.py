@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from pullback.drawing.folding import Box, Diagram, Edge
 from pullback.drawing.layout import Layout, Spot, layered
+from pullback.lazy import html
 
 CHARACTER, LINE, SIZE = 6.7, 14.0, 11
 MARGIN, BETWEEN, HEADER = 24.0, 120.0, 64.0
@@ -134,7 +134,7 @@ def box_shape(box: Box, spot: Spot) -> str:
     x, y = spot.x - width / 2, spot.y - height / 2
     round_ = 11 if box.kind in ("input", "output") else 3
     stroke = 2 if box.kind in ("rule", "output") else 1
-    out = [f"<g><title>{escape(box.tip or ' '.join(box.lines))}</title>"]
+    out = [f"<g><title>{html.escape(box.tip or ' '.join(box.lines))}</title>"]
     if box.kind == "group":
         out.append(
             f'<rect x="{x + 4:.1f}" y="{y + 4:.1f}" width="{width:.1f}" '
@@ -177,7 +177,7 @@ def text(
         weight += ' stroke="white" stroke-width="3" paint-order="stroke"'
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}" '
-        f'font-size="{size}"{weight}>{escape(words)}</text>'
+        f'font-size="{size}"{weight}>{html.escape(words)}</text>'
     )
 
 
@@ -210,7 +210,7 @@ def edge_path(edge: Edge, parts: dict[str, Layout]) -> str:
             half = (y + v) / 2
             d += f" C{x:.1f},{half:.1f} {u:.1f},{half:.1f} {u:.1f},{v:.1f}"
         x, y = u, v
-    types = escape(", ".join(edge.types))
+    types = html.escape(", ".join(edge.types))
     colour, name = (RESIDUAL, "residual") if edge.residual else (FLOW, "flow")
     dashes = ' stroke-dasharray="5 3" stroke-opacity="0.6"' if edge.residual else ""
     return (

@@ -16,6 +16,7 @@ from pullback.numpy.promotion import as_inexact
 from pullback.primitives import table
 from pullback.primitives.creation import broadcasted_iota
 from pullback.primitives.recipes import canonical_axes, canonical_axis
+from pullback.primitives.reduction import reduce_top
 from pullback.primitives.structural import expand_axes, full
 from pullback.scipy.special import logsumexp as _logsumexp
 
@@ -46,7 +47,7 @@ def softmax(x: Any, axis: Any = -1, where: Any = None, initial: Any = None) -> V
 def _safe_top(x: Value, axes: tuple[int, ...]) -> Value:
     """Give the maximum, 0 where there is no finite one."""
     fixed = table.stop_gradient(x)
-    top = reductions.max(fixed, axis=axes, keepdims=True, initial=-np.inf)
+    top = expand_axes(reduce_top(fixed, axes), axes)
     return table.select(table.eq(top, -np.inf), 0.0, top)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from pullback import dtypes
 from pullback.core.aval import Aval
+from pullback.core.frozen import replaced
 from pullback.core.primitive import Primitive
 from pullback.core.trace import Value
 from pullback.core.zero import Zero, is_zero
@@ -58,6 +59,7 @@ __all__ = [
     "reduce_precision",
     "reduce_prod",
     "reduce_sum",
+    "reduce_top",
     "reduce_xor",
 ]
 
@@ -107,7 +109,7 @@ class Reduction(Primitive):
     def batch(self, size: int, operands: Any, dims: Any) -> Any:
         (x,), (d,) = operands, dims
         axes = shifted(self.axes, d)
-        return type(self)(axes)(x), d - sum(a < d for a in axes)
+        return replaced(self, axes=axes)(x), d - sum(a < d for a in axes)
 
 
 class Extremum(Reduction):
@@ -129,13 +131,20 @@ class Extremum(Reduction):
 
 @frozen
 class ReduceMax(Extremum):
-    """The greatest element over some axes."""
+    """The greatest element over some axes; a nan may pass where `passes_nan`."""
+
+    passes_nan: bool = False
 
     ufunc = np.maximum
     hlo = "maximum"
 
     def initial(self, dtype: Dtype) -> Any:
         return lowest(dtype)
+
+    def lower(self, ctx: Any, x: Any) -> Any:
+        if self.passes_nan and dtypes.is_float(x.aval.dtype):
+            return ctx.reduce(self.hlo, x, self.initial(x.aval.dtype), self.axes)
+        return Extremum.lower(self, ctx, x)
 
 
 @frozen
@@ -242,6 +251,16 @@ def reduce_max(x: Value, axes: Any) -> Value:
     """Give the greatest elements over non-negative axes; -inf where there are none."""
     axes = tuple(sorted(axes))
     return ReduceMax(axes)(x) if axes else x
+
+
+def reduce_top(x: Value, axes: Any) -> Value:
+    """Give the greatest elements as `reduce_max` does, to scale by them.
+
+    Compiled code may pass over a nan among the elements, which is to show otherwise: it
+    reads them once, not twice.
+    """
+    axes = tuple(sorted(axes))
+    return ReduceMax(axes, True)(x) if axes else x
 
 
 def reduce_min(x: Value, axes: Any) -> Value:

@@ -20,6 +20,7 @@ from pullback.numpy.promotion import as_inexact, promote_arrays
 from pullback.numpy.ufuncs import named
 from pullback.primitives import special, table
 from pullback.primitives.recipes import canonical_axes
+from pullback.primitives.reduction import reduce_top
 from pullback.primitives.structural import expand_axes, full, reshape
 
 __all__ = [
@@ -251,7 +252,7 @@ def logsumexp(
     axes = canonical_axes(axis, len(x.shape), "logsumexp")
     size = table.real(x) if dtypes.is_complex(x.dtype) else x
     size = table.stop_gradient(size)
-    top = reductions.max(size, axis=axes, keepdims=True, initial=-np.inf)
+    top = expand_axes(reduce_top(size, axes), axes)
     top = table.select(table.is_finite(top), top, 0.0)
     powers = table.exp(table.sub(x, table.convert(top, x.dtype)))
     if weight is not None:
@@ -284,7 +285,7 @@ def softmax(x: Any, axis: Any = None) -> Value:
     """Give exp(x) over its sum; as `scipy.special.softmax`."""
     x = as_inexact(x, "softmax")
     axes = canonical_axes(axis, len(x.shape), "softmax")
-    top = reductions.max(table.stop_gradient(x), axis=axes, keepdims=True)
+    top = expand_axes(reduce_top(table.stop_gradient(x), axes), axes)
     powers = table.exp(table.sub(x, top))
     return table.div(powers, reductions.sum(powers, axis=axes, keepdims=True))
 

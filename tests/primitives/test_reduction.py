@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pullback import dtypes
+from pullback import dtypes, jit, make_jaxpr, nn, vmap
+from pullback import numpy as jnp
 from pullback.config import config
 from pullback.core.array import from_host
 from pullback.primitives import reduction
@@ -117,3 +118,21 @@ def test_reduce_precision_rounds_as_the_compiler_does(exponent, mantissa):
         x.astype(np.float32),
         order=0,
     )
+
+
+@pytest.mark.parametrize("n", [7, 5_000, 100_000])
+def test_nan_shows_in_what_is_scaled_by_the_greatest_element(n):
+    x = np.zeros(n, np.float32)
+    x[n // 2] = np.nan
+    for f in (nn.logsumexp, nn.softmax, nn.log_softmax):
+        assert np.isnan(np.asarray(jit(f)(x))).all()
+        assert np.isnan(np.asarray(f(x))).all()
+    assert np.isnan(jit(jnp.max)(x))
+
+
+def test_reduce_top_is_the_greatest_element_in_batches_too():
+    x = from_host(np.arange(12, dtype=np.float32).reshape(3, 4))
+    assert reduction.reduce_top(x, (1,)).tolist() == [3.0, 7.0, 11.0]
+    mapped = vmap(lambda row: reduction.reduce_top(row, (0,)), 1)
+    assert mapped(x).tolist() == jit(mapped)(x).tolist() == [8.0, 9.0, 10.0, 11.0]
+    assert "passes_nan=True" in str(make_jaxpr(mapped)(x))

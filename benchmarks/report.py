@@ -105,8 +105,7 @@ def _verdict(row: Row, name: str, results: Results) -> list[str]:
     theirs = results.times.get(row.against, {}).get(name)
     if not theirs:
         return [aim, ""]
-    # One in twenty is within what two runs of the same program differ by.
-    return [aim, _mark(ours <= 1.05 * row.aim * statistics.median(theirs))]
+    return [aim, _mark(ours <= row.aim * statistics.median(theirs))]
 
 
 def _mark(met: bool) -> str:

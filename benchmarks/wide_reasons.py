@@ -164,6 +164,12 @@ REASONS = {
         ALL,
         ("solve", "cholesky", "inverse"),
     ),
+    "u": Reason(
+        "The compiler's own formula, in float64 not replaced yet.",
+        ANY,
+        ALL,
+        ("erfinv",),
+    ),
     "q": Reason(
         "The compiler's own code (transforms, convolutions, products and scatters).",
         ANY,

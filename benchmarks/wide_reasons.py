@@ -187,8 +187,14 @@ REASONS = {
         (SMALL, MIDDLE),
         (
             *("sum of rows", "sum of columns", "every second", "transpose"),
-            *("concatenate", "erfinv", "tanh"),
+            *("concatenate", "erfinv", "tanh", "log", "scatter add"),
         ),
+    ),
+    "v": Reason(
+        "Folded in steps of a few rows, each step a loop; PyTorch has one loop for all.",
+        ("torch",),
+        (MIDDLE, LARGE),
+        ("prod",),
     ),
     "t": Reason(
         "The remainder of float32 is exact for quotients of any size: a division of "

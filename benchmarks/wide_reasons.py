@@ -191,7 +191,7 @@ REASONS = {
         ),
     ),
     "v": Reason(
-        "Folded in steps of a few rows, each step a loop; PyTorch has one loop for all.",
+        "Folded in steps of a few rows, each a loop; PyTorch has one loop for all.",
         ("torch",),
         (MIDDLE, LARGE),
         ("prod",),

@@ -227,35 +227,26 @@ def rules_for_sums(lib, both: bool):
     return f, np.ones(16)
 
 
-# JAX has one kind of rule a function, so its side of these is the jvp rule alone.
+def second_derivative(outer: str, inner: str, both: bool) -> Builder:
+    """Give the builder of a Hessian by two transformations.
+
+    JAX has one kind of rule a function, so its side is the jvp rule alone.
+    """
+
+    def build(lib: Any) -> Call:
+        f, x = rules_for_sums(lib, both=both and lib.peer == "pullback")
+        hessian = getattr(lib, outer)(getattr(lib, inner)(f))
+        return lambda: hessian(x)
+
+    return build
 
 
-@case("hessian_forward", "pullback", "jax")
-def hessian_forward(lib):
-    f, x = rules_for_sums(lib, both=lib.peer == "pullback")
-    hessian = lib.jacfwd(lib.grad(f))
-    return lambda: hessian(x)
-
-
-@case("hessian_forward_jvp", "pullback", "jax")
-def hessian_forward_jvp(lib):
-    f, x = rules_for_sums(lib, both=False)
-    hessian = lib.jacfwd(lib.grad(f))
-    return lambda: hessian(x)
-
-
-@case("hessian_reverse", "pullback", "jax")
-def hessian_reverse(lib):
-    f, x = rules_for_sums(lib, both=lib.peer == "pullback")
-    hessian = lib.jacrev(lib.jacfwd(f))
-    return lambda: hessian(x)
-
-
-@case("hessian_reverse_jvp", "pullback", "jax")
-def hessian_reverse_jvp(lib):
-    f, x = rules_for_sums(lib, both=False)
-    hessian = lib.jacrev(lib.jacfwd(f))
-    return lambda: hessian(x)
+for _name, _outer, _inner in (
+    ("hessian_forward", "jacfwd", "grad"),
+    ("hessian_reverse", "jacrev", "jacfwd"),
+):
+    case(_name, "pullback", "jax")(second_derivative(_outer, _inner, True))
+    case(f"{_name}_jvp", "pullback", "jax")(second_derivative(_outer, _inner, False))
 
 
 @case("grad_vjp", "autograd")

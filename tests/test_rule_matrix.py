@@ -145,7 +145,7 @@ def classes():
     found = {}
     for kind in subclasses(Primitive):
         home = sys.modules[kind.__module__]
-        # `dataclass(slots=True)` makes a second class of the one that was written.
+        # `frozen` makes a second class of the one that was written.
         if kind.__module__.startswith("pullback.") and (
             getattr(home, kind.__name__, None) is kind
         ):

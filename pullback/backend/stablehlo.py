@@ -30,7 +30,7 @@ _ELEMENT: dict[Dtype, str] = {
 }
 
 
-#: How often an operation is lowered before a template is made of it: making one costs
+#: How often an operation is lowered until a template is made of it: making one costs
 #: as much as four lowerings.
 _OFTEN = 4
 #: The operations whose operands and result have one type, which is written once.
@@ -318,17 +318,14 @@ class Emitter:
 
     def apply(self, eqn: Eqn, names: list[str], key: Any) -> list[str]:
         """Lower an operation; make a template of one that comes often."""
-        primitive, met = eqn.primitive, self.templates.get(key, 0)
-        if met == _OFTEN:
-            made = self.templates[key] = self.template(eqn)
-            start, self.count = self.count, self.count + made.count
-            return made.fill(names, start, self.lines)
-        before = self._kept()
+        primitive, before = eqn.primitive, self._kept()
         operands = [Operand(name, x.aval) for name, x in zip(names, eqn.inputs)]
         out = primitive.lower(self, *operands)
         # What leaves more behind than lines is lowered each time.
         plain = not primitive.calls and self._kept() == before
-        self.templates[key] = met + 1 if plain else 0  # type: ignore[operator]
+        met: Any = self.templates.get(key, 0)
+        met = met + 1 if plain else 0
+        self.templates[key] = self.template(eqn) if met == _OFTEN else met
         return [x.name for x in out] if primitive.multiple else [out.name]
 
     def template(self, eqn: Eqn) -> Template:

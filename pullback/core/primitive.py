@@ -20,7 +20,7 @@ Tangent = Any
 class Primitive:
     """One operation; an instance is the operation with its static parameters.
 
-    Subclasses are frozen dataclasses with slots. Their fields are the static
+    Subclasses are made by `core.frozen.frozen`. Their fields are the static
     parameters: bool, int, str, dtype, Jaxpr, `Rule`, or tuples of these. Calling an
     instance applies the operation under the current trace. The rules, by who asks:
 

@@ -198,7 +198,7 @@ def is_tangent_of(t: Any, aval: Aval) -> bool:
         return False
     given = t.aval
     fits = given is aval or given.matches(aval)
-    return fits and (aval.dtype in dtypes.FLOATS or dtypes.is_complex(aval.dtype))
+    return fits and dtypes.is_inexact(aval.dtype)
 
 
 def cotangents_in(

@@ -13,7 +13,7 @@ from pullback.core.calling import is_arraylike
 from pullback.core.closure import Closure, Template
 from pullback.core.origin import defined_at, name_of
 from pullback.core.trace import Value
-from pullback.core.zero import SymbolicZero, Zero, is_zero
+from pullback.core.zero import SymbolicZero, Zero
 from pullback.custom.agreement import cotangents_in, pair_of
 from pullback.custom.rule import describe_rule, name_rule, rule_place
 from pullback.errors import (
@@ -100,7 +100,7 @@ def take_apart(res: Any) -> tuple[list[Value], Residuals]:
 
 def rule_tangent(t: Any, symbolic: bool) -> Any:
     """Give a tangent or cotangent as a rule receives it."""
-    if not is_zero(t):
+    if not isinstance(t, Zero):
         return t
     return SymbolicZero(t.aval) if symbolic else instantiate(t)
 
@@ -151,15 +151,9 @@ class Pull:
         res = self.residuals.fill(rest[len(self.in_avals) :] if rules.forward else rest)
         rule = rules.bwd
         assert rule is not None, "fwd comes with bwd"
-        ct = self.out_tree.unflatten(
-            [
-                rule_tangent(c, rules.vjp_symbolic) if isinstance(c, Zero) else c
-                for c in cts
-            ]
-        )
+        ct = self.out_tree.unflatten([rule_tangent(c, rules.vjp_symbolic) for c in cts])
         try:
-            leading = arguments.leading() if arguments.nondiff else ()
-            given = rule(*leading, res, ct)
+            given = rule(*arguments.leading(), res, ct)
         except Exception as error:
             raise self.explain(error, rule) from None
         if rules.logs:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pullback import tree
-from pullback.core.array import Array
 from pullback.core.aval import Aval
 from pullback.core.jaxpr import Jaxpr, Var
 from pullback.core.origin import name_of, user_origin
@@ -303,10 +302,7 @@ class Site:
             return self._jvp_by_argument(rules, arguments, primals, tangents)
         rule = rules.jvp
         dots: Any = self.in_tree.unflatten(
-            [
-                rule_tangent(t, rules.jvp_symbolic) if isinstance(t, Zero) else t
-                for t in tangents
-            ]
+            [rule_tangent(t, rules.jvp_symbolic) for t in tangents]
         )
         token = _watched.set(self)
         try:
@@ -372,16 +368,14 @@ class Site:
         if type(trace) is not LinearTrace:
             return
         for y in outs:
-            if type(y) is not Array and is_recorded(y, trace):
+            if is_recorded(y, trace):
                 error = LinearityError(
                     "its primal output depends on a tangent, so it is not linear.",
                     mend="Compute primal outputs from primal inputs only.",
                 )
                 raise name_rule(error, "custom_jvp", rule, self.name)
         for t in dots:
-            if type(t) is LinearTracer and t.trace is trace:
-                continue
-            if not is_zero(t) and not is_recorded(t, trace) and not is_known_zero(t):
+            if not is_recorded(t, trace) and not is_zero(t) and not is_known_zero(t):
                 error = LinearityError(
                     f"its tangent output {aval_of(t)} does not depend on the input "
                     "tangents and is not zero, so it is not linear in them.",

@@ -138,12 +138,7 @@ class BatchedPull:
     @property
     def out_avals(self) -> list[Aval]:
         """The types of the outputs, batch axis included."""
-        return [self._with_axis(a, 0) for a in self.inner.out_avals]
-
-    def _with_axis(self, a: Aval, d: Dim) -> Aval:
-        if d is None:
-            return a
-        return Aval((*a.shape[:d], self.size, *a.shape[d:]), a.dtype, a.weak)
+        return [with_axis(a, self.size, 0) for a in self.inner.out_avals]
 
     def backward(self, residuals: Sequence[Value], cts: Sequence[Any]) -> list[Any]:
         """Run `bwd` on the whole batch."""
@@ -172,24 +167,14 @@ class BatchedPull:
         out: list[Any] = []
         for z, d in zip(zeros, self.in_dims):
             out.append(
-                Zero(self._with_axis(z.aval, d))
+                Zero(with_axis(z.aval, self.size, d))
                 if z is not None
-                else self._settle(*next(rest), d)
+                else settle(*next(rest), d, self.size)
             )
         logged = [to_front(x, d, self.size) for x, d in rest]
         for log in log_trees[0].unflatten(logged):
             collect_log(log)
         return out
-
-    def _settle(self, ct: Value, have: Dim, want: Dim) -> Value:
-        """Bring a cotangent's batch axis to its argument's, or sum it away."""
-        if want is None:
-            if have is None:
-                return mul(ct, dtypes.kind_of(ct.dtype)(self.size))
-            return reduce_sum(ct, [have])
-        if have is None:
-            return broadcast_new_axis(ct, self.size, want)
-        return move_axis(ct, have, want)
 
     def forward(self, residuals: Sequence[Value], tangents: Sequence[Any]) -> list[Any]:
         """Apply the linear function forward on the whole batch."""
@@ -210,8 +195,26 @@ class BatchedPull:
             if z is None:
                 out.append(to_front(*next(rest), self.size))
             else:
-                out.append(Zero(self._with_axis(z.aval, 0)))
+                out.append(Zero(with_axis(z.aval, self.size, 0)))
         return out
+
+
+def with_axis(a: Aval, size: int, dim: Dim) -> Aval:
+    """Give a type with a batch axis of a size, where it is to have one."""
+    if dim is None:
+        return a
+    return Aval((*a.shape[:dim], size, *a.shape[dim:]), a.dtype, a.weak)
+
+
+def settle(y: Value, have: Dim, want: Dim, size: int) -> Value:
+    """Bring a batch axis where it is wanted, or sum it away."""
+    if want is None:
+        if have is None:
+            return mul(y, dtypes.kind_of(y.dtype)(size))
+        return reduce_sum(y, [have])
+    if have is None:
+        return broadcast_new_axis(y, size, want)
+    return move_axis(y, have, want)
 
 
 def run_batching_rule(site: BatchedSite, operands: Sequence[Value]) -> list[Value]:

@@ -15,6 +15,7 @@ from pullback.core.primitive import Dim, Primitive
 from pullback.core.trace import Value, aval_of
 from pullback.core.zero import Zero, is_zero
 from pullback.custom.agreement import ERRORS, at, output_leaves
+from pullback.custom.batching import settle, with_axis
 from pullback.custom.rule import rule_place
 from pullback.errors import (
     ArgumentError,
@@ -22,13 +23,9 @@ from pullback.errors import (
 )
 from pullback.primitives.structural import (
     add_tangents,
-    broadcast_new_axis,
     frozen,
     instantiate,
-    move_axis,
-    reduce_sum,
 )
-from pullback.primitives.table import mul
 from pullback.transforms.batch import batch_flat
 from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.stage import stage_flat
@@ -189,17 +186,9 @@ class BatchedLinearSite:
         )
         if self.out_dims is None:
             self.out_dims = [0] * len(outs)
-        return [self._settle(y, d, w) for y, d, w in zip(outs, dims, self.out_dims)]
-
-    def _settle(self, y: Value, have: Dim, want: Dim) -> Value:
-        """Bring a batch axis where it is wanted, or sum it away."""
-        if want is None:
-            if have is None:
-                return mul(y, dtypes.kind_of(y.dtype)(self.size))
-            return reduce_sum(y, [have])
-        if have is None:
-            return broadcast_new_axis(y, self.size, want)
-        return move_axis(y, have, want)
+        return [
+            settle(y, d, w, self.size) for y, d, w in zip(outs, dims, self.out_dims)
+        ]
 
     def result_avals(self) -> list[Aval] | None:
         """Give the types of the results, if they are known without a call."""
@@ -208,12 +197,7 @@ class BatchedLinearSite:
             return None
         if self.out_dims is None:
             self.out_dims = [0] * len(avals)
-        return [self._with_axis(a, d) for a, d in zip(avals, self.out_dims)]
-
-    def _with_axis(self, a: Aval, d: Dim) -> Aval:
-        if d is None:
-            return a
-        return Aval((*a.shape[:d], self.size, *a.shape[d:]), a.dtype)
+        return [with_axis(a, self.size, d) for a, d in zip(avals, self.out_dims)]
 
     def transposed(self) -> BatchedLinearSite:
         """Give the batched transpose."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
+from pullback.core.frozen import frozen
 from pullback.lazy import html
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """One thing that was checked.
 
@@ -47,7 +47,7 @@ class Line:
         return f"{text}: {self.diagnosis}" if self.diagnosis else f"{text}."
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RuleReport:
     """All that was checked of a function's custom rules; prints as a table.
 
@@ -59,7 +59,7 @@ class RuleReport:
 
     function: str
     title: str
-    lines: Sequence[Line] = field(default_factory=tuple)
+    lines: Sequence[Line] = ()
 
     @property
     def passed(self) -> bool:

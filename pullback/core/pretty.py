@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -40,7 +39,7 @@ def letters(number: int) -> str:
     number += 1
     while number:
         number, digit = divmod(number - 1, 26)
-        text = string.ascii_lowercase[digit] + text
+        text = "abcdefghijklmnopqrstuvwxyz"[digit] + text
     return text
 
 

@@ -10,7 +10,6 @@ import functools
 import gc
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from pullback import dtypes
 from pullback.core.array import SCALARS, Array
+from pullback.core.frozen import frozen
 from pullback.core.origin import Origin, defined_at, name_of, speaks_for, user_origin
 from pullback.core.primitive import Primitive
 from pullback.core.trace import Value, aval_of
@@ -90,7 +90,7 @@ def step_origin(frame: FrameType) -> Origin | None:
 speaks_for(NotedSteps.transpose_each, step_origin)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Birth:
     """An operation whose result is not finite though its operands are.
 

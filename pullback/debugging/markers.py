@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextvars
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,7 +67,7 @@ class Look(Primitive):
         return outs, [0 if m else None for m in mapped]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EachElement:
     """A function called for each element along the leading axis of some operands.
 

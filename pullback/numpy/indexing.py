@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
 
 from pullback import dtypes
 from pullback.core.array import Array, from_host
+from pullback.core.frozen import frozen
 from pullback.core.origin import called_at
 from pullback.core.trace import Tracer, Value
 from pullback.errors import ArgumentError, IndexBoundsError
@@ -40,7 +40,7 @@ from pullback.primitives.slicing import dynamic_slice
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cut:
     """A slice of an axis: `length` elements from `start`, each `step`-th."""
 
@@ -53,7 +53,7 @@ class Cut:
 Entry = Any
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """An index, told apart by axes.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -99,7 +98,7 @@ class HostFunction:
         return f"{self.name} at {self.origin}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HostLoop:
     """A function applied to each element along the leading axis of some operands.
 

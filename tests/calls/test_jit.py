@@ -215,7 +215,7 @@ def test_small_numpy_arguments_take_the_call_path_in_cpp(monkeypatch):
     f = jit(lambda tree: add(tree["x"], tree["y"][0]))
     tree = {"x": np.ones(3, "f4"), "y": [np.float32(2)]}
     assert np.asarray(f(tree)).tolist() == [3.0] * 3
-    monkeypatch.setattr(f, "_stage", None)
+    monkeypatch.setattr(f.trace.__self__, "_stage", None)
     assert np.asarray(f(tree)).tolist() == [3.0] * 3
 
 

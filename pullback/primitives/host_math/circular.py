@@ -23,7 +23,7 @@ _SMALL_SINGLE, _SMALL_DOUBLE = 2.0**-12, 2.0**-27
 def sine_of_turns(turns: Term, halves: Term) -> Term:
     """Give the sine of a rest of at most a quarter turn and a number of half turns."""
     found = turns * polynomial(turns * turns, SIN_QUARTER)
-    return found.to(dtypes.float32).with_sign(halves << 31)
+    return found.with_sign(halves << 63).to(dtypes.float32)
 
 
 def sin_single(x: Term) -> Term:

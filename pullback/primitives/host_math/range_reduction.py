@@ -25,7 +25,7 @@ TURNS_PER_RADIAN = int(
     16,
 )
 DIGITS = 1280
-UINT32, UINT64, INT64 = np.dtype("u4"), np.dtype("u8"), np.dtype("i8")
+INT64 = np.dtype("i8")
 
 # -- float32 ---------------------------------------------------------------------------
 
@@ -48,6 +48,7 @@ _WIDTHS = (29, 29, 29, 53)
 _NEAR = pieces(2, _WIDTHS)
 _FAR = pieces(61, _WIDTHS)
 _LIMIT = 2.0**84
+_SHIFT = 1.5 * 2.0**52
 
 
 def reduce_single(x: Term, parts: int, offset: float = 0.0) -> tuple[Term, Term]:
@@ -59,8 +60,8 @@ def reduce_single(x: Term, parts: int, offset: float = 0.0) -> tuple[Term, Term]
         offset: a multiple of 1/4.
 
     Returns:
-        The rest in turns, as float64; the number of parts as uint32, right up to whole
-        turns.
+        The rest in turns, as float64; the number of parts as the lowest bits of an
+        uint64, right up to whole turns.
     """
     wide = x.to(dtypes.float64)
     far = abs(x) >= _LIMIT
@@ -70,12 +71,15 @@ def reduce_single(x: Term, parts: int, offset: float = 0.0) -> tuple[Term, Term]
     rough = coarse + fine
     if offset:
         rough = rough + offset
-    count = (rough * float(parts)).round()
+    # So large a sum has no bits after the point, and the count as its lowest bits. The
+    # compiler would take `(y + _SHIFT) - _SHIFT` for y.
+    shifted = rough * float(parts) + _SHIFT
+    whole = shifted * (1.0 / parts) - _SHIFT / parts
     # From the coarsest digits to the finest: what is lost is less than what remains.
-    whole = count * (1.0 / parts)
-    rest = (coarse - (whole - offset if offset else whole)) + fine
-    signed = count.to(np.dtype("i4"))
-    return rest, signed.emit("bitcast_convert", [], UINT32)
+    rest = coarse - whole
+    if offset:
+        rest = rest + offset
+    return rest + fine, shifted.bits()
 
 
 # -- float64 ---------------------------------------------------------------------------

@@ -171,7 +171,7 @@ def names_imported(module: str) -> Iterator[str]:
     """Yields what a module imports by name, as far as the name stands in the source."""
     for node, _ in walk(sources()[module]):
         if isinstance(node, ast.Call) and node.args:
-            function = ast.unparse(node.func).split(".")[-1]
+            function = ast.unparse(node.func).split(".")[-1].lstrip("_")
             if function in ("LazyModule", "import_module", "__import__"):
                 constants = (getattr(n, "value", None) for n in ast.walk(node.args[0]))
                 yield next((c for c in constants if isinstance(c, str)), "?")

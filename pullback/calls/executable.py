@@ -84,12 +84,12 @@ def to_buffer(
     if aval.dtype == dtypes.float0:
         return here.put(np.zeros(aval.shape, np.bool_))
     if type(x) is Array:
-        held = x.ch[0]
+        held = x.buffer
         if here.is_buffer(held):
             return held
         buffer = here.put(x.fetch(), x.aval)
         if not donated:
-            x.ch = (buffer,)
+            x.buffer = buffer
             if here.platform == "cpu" and x.aval.nbytes >= LARGE:
                 # The buffer may be a copy; then the array need not keep both.
                 x.host = here.to_host(buffer)
@@ -206,7 +206,7 @@ def large_on_host(values: Sequence[Any]) -> bool:
     A call through Python moves an `Array` there for good, and a NumPy array before it
     returns; C++ would copy it at each call, and may return before it has.
     """
-    held = (x.ch[0] if type(x) is Array else x for x in values)
+    held = (x.buffer if type(x) is Array else x for x in values)
     return any(isinstance(x, np.ndarray) and x.nbytes >= LARGE for x in held)
 
 

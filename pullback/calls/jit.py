@@ -169,7 +169,7 @@ class Jit:
         if fast is None:
             return out_tree.unflatten(outs), None
         consts = compiled.buffers(closed.consts, primitive)
-        out = fast.out_tree.unflatten([y.ch[0] for y in outs])
+        out = fast.out_tree.unflatten([y.buffer for y in outs])
         return out, fast._replace(consts=consts)
 
     def _compile(self, closed: ClosedJaxpr, call: Call) -> CompiledJaxpr:
@@ -227,7 +227,7 @@ class Jit:
         """Raise our error in place of one of the C++ call path's, where that is so."""
         for key, value in self._statics(args, kwargs):
             self._check_hashable(key, value, error)
-        buffers = [x.ch[0] for x in tree.leaves((args, kwargs)) if type(x) is Array]
+        buffers = [x.buffer for x in tree.leaves((args, kwargs)) if type(x) is Array]
         found = explain(error, buffers)
         if found is not None:
             raise found from error

@@ -47,24 +47,25 @@ def fetch_device_buffer(buffer: Any) -> Any:
 class Array(Operators):
     """An immutable array.
 
-    `ch` holds what the compiled call path sees as the single child of this node: a
-    NumPy array or scalar, or a device buffer. `host` is the NumPy value once known.
-    Make arrays with `pullback.numpy.array`, not with this constructor.
+    `buffer` is what the compiled call path finds in this array: a NumPy array or
+    scalar, or a device buffer. `host` is the NumPy value once known.
+    Make arrays with `pullback.numpy.array`, not with this constructor, which takes what
+    C++ gives it: the only buffer in a tuple.
     """
 
-    __slots__ = ("__weakref__", "ch", "host", "weak")
+    __slots__ = ("__weakref__", "buffer", "host", "weak")
 
     __array_priority__ = 100
 
-    def __init__(self, weak: bool | None, ch: tuple[Any, ...]) -> None:
+    def __init__(self, weak: bool | None, buffers: tuple[Any]) -> None:
         self.weak = weak
-        self.ch = ch
+        (self.buffer,) = buffers
         self.host: Any = None
 
     def fetch(self) -> Any:
         """Give the NumPy value, converted at most once."""
         if self.host is None:
-            value = self.ch[0]
+            value = self.buffer
             if isinstance(value, (np.ndarray, np.generic)):
                 self.host = value
             elif type(value) in SCALARS:
@@ -74,28 +75,23 @@ class Array(Operators):
         return self.host
 
     @property
-    def device_buffer(self) -> Any:
-        """The compiler's buffer if the value is in one, else the NumPy value."""
-        return self.ch[0]
-
-    @property
     def shape(self) -> tuple[int, ...]:
         """The shape."""
         host = self.host
-        return (self.ch[0].aval if host is None else host).shape  # type: ignore[no-any-return]
+        return (self.buffer.aval if host is None else host).shape  # type: ignore[no-any-return]
 
     @property
     def dtype(self) -> dtypes.Dtype:
         """The dtype."""
         host = self.host
-        return (self.ch[0].aval if host is None else host).dtype  # type: ignore[no-any-return]
+        return (self.buffer.aval if host is None else host).dtype  # type: ignore[no-any-return]
 
     @property
     def aval(self) -> Aval:
         """The type of the array."""
         host = self.host
         if host is None:
-            return self.ch[0].aval  # type: ignore[no-any-return]
+            return self.buffer.aval  # type: ignore[no-any-return]
         return common_aval(host.shape, host.dtype, bool(self.weak))
 
     @property
@@ -109,8 +105,8 @@ class Array(Operators):
 
     def block_until_ready(self) -> Array:
         """Wait until the value has been computed, and give the array."""
-        if self.host is None and hasattr(self.ch[0], "block_until_ready"):
-            self.ch[0].block_until_ready()
+        if self.host is None and hasattr(self.buffer, "block_until_ready"):
+            self.buffer.block_until_ready()
         return self
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -196,7 +192,7 @@ def from_host(value: Any, weak: bool | None = None) -> Array:
     """Wrap a NumPy array or scalar that nobody else will write to."""
     out: Array = _new(Array)
     out.host = value
-    out.ch = (value,)
+    out.buffer = value
     out.weak = weak or None
     return out
 

@@ -226,7 +226,7 @@ class EvalTrace(Trace):
             return [x if type(x) is Array else from_host(x, weak) for x in out]
         made: Array = _new(Array)  # as `from_host`, without the call
         made.host = out
-        made.ch = (out,)
+        made.buffer = out
         made.weak = weak or None
         return made
 

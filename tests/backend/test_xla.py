@@ -78,7 +78,7 @@ def test_strided_values_can_be_put():
 def test_results_are_seen_without_a_copy():
     x = jit(neg)(from_host(np.ones(1000, "f4")))
     view = x.fetch()
-    address = x.device_buffer.unsafe_buffer_pointer()
+    address = x.buffer.unsafe_buffer_pointer()
     assert view.__array_interface__["data"] == (address, True)
 
 

@@ -158,7 +158,7 @@ def test_jit_hoists_captured_arrays_out_of_the_program():
 def test_jit_moves_an_argument_to_the_device_once():
     x = from_host(np.ones(1000, "f4"))
     jit(neg)(x)
-    assert backend().is_buffer(x.device_buffer)
+    assert backend().is_buffer(x.buffer)
 
 
 def test_jit_moves_every_large_argument_to_the_device_once():
@@ -166,7 +166,7 @@ def test_jit_moves_every_large_argument_to_the_device_once():
     for _ in range(3):
         x = from_host(np.ones(2**18, "f4"))
         assert np.asarray(f(x))[-1] == -1.0
-        assert backend().is_buffer(x.device_buffer)
+        assert backend().is_buffer(x.buffer)
         assert np.asarray(f(x))[-1] == -1.0
 
 
@@ -182,7 +182,7 @@ def test_an_array_moved_to_the_device_is_not_kept_twice():
     x = from_host(memory)
     jit(neg)(x)
     assert not np.shares_memory(np.asarray(x), memory)
-    assert np.asarray(x).ctypes.data == x.device_buffer.unsafe_buffer_pointer()
+    assert np.asarray(x).ctypes.data == x.buffer.unsafe_buffer_pointer()
 
 
 @pytest.mark.parametrize("offset", [0, 1])

@@ -112,14 +112,14 @@ def test_python_number_in_the_slot_must_be_fetched_in_its_default_dtype(number, 
     assert (value, value.dtype.name) == (number, name)
 
 
-def test_device_buffer_must_be_the_host_value_where_there_is_no_other():
+def test_buffer_must_be_the_host_value_where_there_is_no_other():
     value = np.ones(2, np.float32)
-    assert from_host(value).device_buffer is value
+    assert from_host(value).buffer is value
 
 
 def test_device_buffer_of_a_compiled_result_must_be_readable():
     y = jit(lambda x: x * 2)(jnp.arange(3.0))
-    np.testing.assert_array_equal(fetch_device_buffer(y.device_buffer), [0, 2, 4])
+    np.testing.assert_array_equal(fetch_device_buffer(y.buffer), [0, 2, 4])
 
 
 def test_weak_type_must_tell_arrays_of_python_numbers():

@@ -31,6 +31,7 @@ from pullback.primitives import (
     random_bits,
     reduction,
     rejection,
+    row_order,
     shaping,
     slicing,
     sorting,
@@ -443,7 +444,11 @@ def plain_examples():
         ],
         "Lu": [(linalg.Lu(), [square])],
         "PivotsToPermutation": [
-            (linalg.PivotsToPermutation(3), [np.array([2, 1, 2], np.int32)])
+            (row_order.PivotsToPermutation(3), [np.array([2, 1, 2], np.int32)])
+        ],
+        "PermuteRows": [
+            (row_order.PermuteRows(inverse), [right, np.array([2, 0, 1], np.int32)])
+            for inverse in (False, True)
         ],
         "Solve": [(linalg.solve, [square, right])],
         "Det": [(linalg.Det(), [square])],

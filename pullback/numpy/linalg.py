@@ -41,7 +41,7 @@ from pullback.numpy.promotion import promote_arrays
 from pullback.numpy.shaping import broadcast_to, matrix_transpose
 from pullback.numpy.ufuncs import abs as _absolute
 from pullback.primitives import linalg as factors
-from pullback.primitives import spectral
+from pullback.primitives import row_order, spectral
 from pullback.primitives.elementwise import try_broadcast
 from pullback.primitives.linalg import adjoint, as_column, identity
 from pullback.primitives.recipes import canonical_axis
@@ -400,8 +400,8 @@ def _descending(a: Value) -> tuple[Value, Value, Value]:
     w, v = eigh(a)
     size = _absolute(w)
     order = argsort(neg(stop_gradient(size)), len(w.shape) - 1)
-    w = reshape(factors.permute_rows(as_column(w), order), w.shape)
-    v = matrix_transpose(factors.permute_rows(matrix_transpose(v), order))
+    w = reshape(row_order.permute_rows(as_column(w), order), w.shape)
+    v = matrix_transpose(row_order.permute_rows(matrix_transpose(v), order))
     return v, _absolute(w), w
 
 

@@ -30,8 +30,9 @@ from pullback.primitives.lapack import (
     permutation_of,
     solve_triangular,
 )
-from pullback.primitives.recipes import Flat, batch_to_front, check_same_dtype, lower_as
+from pullback.primitives.recipes import batch_to_front, check_same_dtype, lower_as
 from pullback.primitives.reduction import reduce_prod
+from pullback.primitives.row_order import emit_permutation, permute_rows
 from pullback.primitives.shaping import pad, slice_in_dim
 from pullback.primitives.structural import (
     add_tangents,
@@ -386,80 +387,6 @@ class Lu(MatrixOperation):
 
 
 lu = Lu()
-
-
-def permute_rows(x: Value, permutation: Value, inverse: bool = False) -> Value:
-    """Put rows in the order `permutation` names, or back."""
-    n = permutation.shape[-1]
-    index = broadcasted_iota(np.int32, (n, n), 0 if inverse else 1)
-    order = as_row(permutation) if inverse else as_column(permutation)
-    return matmul(convert(eq(index, order), x.dtype), x)
-
-
-@frozen
-class PivotsToPermutation(Flat):
-    """The order of `rows` rows that successive exchanges lead to."""
-
-    rows: int
-
-    def abstract(self, pivots: Aval) -> Aval:
-        return Aval((*pivots.shape[:-1], self.rows), dtypes.int32)
-
-    def eager(self, pivots: Any) -> Any:
-        return permutation_of(pivots, self.rows)
-
-    def lower(self, ctx: Any, pivots: Any) -> Any:
-        return emit_permutation(ctx, pivots, self.rows)
-
-    def batch(self, size: int, operands: Any, dims: Any) -> Any:
-        return self(move_axis(operands[0], dims[0], 0)), 0
-
-
-def pivots_to_permutation(pivots: Value, rows: int) -> Value:
-    """Give the order of rows that 0-based exchanges lead to."""
-    return PivotsToPermutation(rows)(pivots)
-
-
-def emit_permutation(ctx: Any, pivots: Any, rows: int) -> Any:
-    """Emit the order that row exchanges lead to, one exchange at a time."""
-    *batch, steps = pivots.aval.shape
-    shape = (*batch, rows)
-    counter = Aval((), dtypes.int32)
-    zero = ctx.constant(0, counter)
-
-    def exchange(i: Value, order: Value, exchanges: Value) -> list[Value]:
-        index = broadcasted_iota(np.int32, shape, len(batch))
-        which = broadcasted_iota(np.int32, (*batch, steps), len(batch))
-        last = (len(batch),)
-        other = reduce_sum(select(eq(which, i), exchanges, 0), last)
-        there = eq(index, as_column(other))
-        here = eq(index, i)
-        at_here = reduce_sum(select(here, order, 0), last)
-        at_there = reduce_sum(select(there, order, 0), last)
-        moved = select(
-            here, as_column(at_there), select(there, as_column(at_here), order)
-        )
-        return [add(i, 1), moved]
-
-    start = lower_as(ctx, lambda: broadcasted_iota(np.int32, shape, len(batch)))
-    limit = ctx.constant(steps, counter)
-    carry = [counter, start.aval]
-
-    def going(i: Any, order: Any) -> list[Any]:
-        attribute = (
-            "comparison_direction = #stablehlo<comparison_direction LT>, "
-            "compare_type = #stablehlo<comparison_type SIGNED>"
-        )
-        test = ctx.emit(
-            "stablehlo.compare", [i, limit], Aval((), dtypes.bool_), attribute
-        )
-        return [test]
-
-    regions = [
-        ctx.region(carry, going),
-        ctx.region(carry, lambda i, order: lower_as(ctx, exchange, i, order, pivots)),
-    ]
-    return ctx.emit_many("stablehlo.while", [zero, start], carry, "", regions)[1]
 
 
 # -- general systems -------------------------------------------------------------------

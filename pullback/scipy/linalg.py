@@ -18,7 +18,7 @@ from pullback.numpy.contraction import matmul
 from pullback.numpy.norms import choice, matrices, matrix
 from pullback.numpy.shaping import broadcast_to
 from pullback.primitives import linalg as factors
-from pullback.primitives import table
+from pullback.primitives import row_order, table
 from pullback.primitives.linalg import as_column, identity
 from pullback.primitives.structural import reshape
 
@@ -136,17 +136,17 @@ def lu_solve(
     packed, pivots = lu_and_piv
     packed, b = matrices("lu_solve", packed, b)
     choice("lu_solve", "trans", trans, (0, 1, 2))
-    order = factors.pivots_to_permutation(pivots, packed.shape[-1])
+    order = row_order.pivots_to_permutation(pivots, packed.shape[-1])
     vector = len(b.shape) == 1
     right = as_column(b) if vector else b
     if trans == 0:
-        ordered = factors.permute_rows(right, order)
+        ordered = row_order.permute_rows(right, order)
         half = solve_triangular(packed, ordered, lower=True, unit_diagonal=True)
         x = solve_triangular(packed, half)
     else:
         half = solve_triangular(packed, right, trans=trans)
         whole = solve_triangular(packed, half, trans, lower=True, unit_diagonal=True)
-        x = factors.permute_rows(whole, order, inverse=True)
+        x = row_order.permute_rows(whole, order, inverse=True)
     return reshape(x, x.shape[:-1]) if vector else x
 
 
@@ -166,9 +166,9 @@ def lu(
     lower = table.add(strict, unit)
     upper = factors.triangle(factors.resize(packed, short, columns), False)
     if permute_l:
-        return factors.permute_rows(lower, order, inverse=True), upper
+        return row_order.permute_rows(lower, order, inverse=True), upper
     eye = broadcast_to(identity(rows, x.dtype), (*x.shape[:-1], rows))
-    return factors.permute_rows(eye, order, inverse=True), lower, upper
+    return row_order.permute_rows(eye, order, inverse=True), lower, upper
 
 
 def solve(

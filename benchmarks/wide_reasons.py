@@ -137,11 +137,10 @@ REASONS = {
         ("roll", "repeat"),
     ),
     "n": Reason(
-        "Binary searches for each element, as in JAX, where others compute the place "
-        "from equal steps.",
+        "Binary searches for each element, as in JAX.",
         ANY,
         ALL,
-        ("histogram", "searchsorted"),
+        ("searchsorted",),
     ),
     "r": Reason(
         "The order that a key gives is JAX's, which sorts once for up to 1,600 "

@@ -113,14 +113,7 @@ REASONS = {
         "NumPy sorts; to this come the call back into Python and a copy of the result.",
         NUMPY,
         ALL,
-        ("sort", "argsort", "median", "top 10"),
-    ),
-    "k": Reason(
-        "The compiler's own code, which goes through all elements with a heap: not "
-        "replaced yet.",
-        ANY,
-        ALL,
-        ("top 10",),
+        ("sort", "argsort", "median"),
     ),
     "l": Reason(
         "The compiler's loops over permuted axes are not tiled for the cache; NumPy's "

@@ -69,8 +69,8 @@ REASONS = {
         ),
     ),
     "e": Reason(
-        "The greatest element first, then the exponentials and their sum: three loops, "
-        "where PyTorch keeps a row in the cache.",
+        "Several loops over all elements: the greatest, the exponentials and their "
+        "sum, the quotients.",
         ANY,
         ALL,
         ("logsumexp", "softmax"),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes
+from pullback.calls.cond import cond
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError
@@ -299,6 +300,53 @@ def histogram_bin_edges(
     return creation.linspace(low, high, count + 1)
 
 
+#: From this many elements on, their places among equal bins are computed.
+MANY = 4096
+
+
+def place_by_search(x: Value, edges: Value) -> Value:
+    """Give the last place of which the edge is not greater, by binary search."""
+    return table.sub(sorting.searchsorted(edges, x, "right"), 1)
+
+
+def place_by_step(x: Value, edges: Value) -> Value:
+    """Give the same among edges of equal distance, computed if it can be.
+
+    What is computed rises with `x`. So it is wrong by one at most, and mended by the
+    edges on both sides, if this holds for the edges themselves. It does not where
+    neighbouring edges are rounded to the same number; then they are searched.
+    """
+    near = reductions.all(step_errors_small(edges))
+    return cond(near, mended_place, place_by_search, x, edges)
+
+
+def step_errors_small(edges: Value) -> Value:
+    """Say for which edges the computed place is theirs or the one before."""
+    last = edges.shape[0] - 1
+    places = creation.arange(last + 1)
+    short = table.sub(places, computed_place(edges, edges))
+    return table.and_(table.ge(short, 0), table.le(short, 1))
+
+
+def computed_place(x: Value, edges: Value) -> Value:
+    """Give the whole number of steps from the first edge, from 0 to the last bin's."""
+    last = edges.shape[0] - 2
+    steps = ufuncs.divide(last + 1, table.sub(edges[-1], edges[0]))
+    place = table.mul(table.sub(x, edges[0]), steps)
+    place = table.select(table.eq(place, place), composed.clip(place, 0, last), 0.0)
+    return convert(place, dtypes.scalar_dtype(int))
+
+
+def mended_place(x: Value, edges: Value) -> Value:
+    """Give the computed place, corrected by comparing with the edges beside it."""
+    place = computed_place(x, edges)
+    low = convert(table.lt(x, taking.take(edges, place, mode="clip")), place.dtype)
+    above = taking.take(edges, table.add(place, 1), mode="clip")
+    high = convert(table.ge(x, above), place.dtype)
+    found = table.add(table.sub(place, low), high)
+    return table.select(table.eq(x, x), found, edges.shape[0] - 1)
+
+
 def histogram(
     a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> tuple[Value, Value]:
@@ -315,7 +363,10 @@ def histogram(
         )
     count = edges.shape[0] - 1
     x, edges = promote_arrays("histogram", x, edges)
-    place = table.sub(sorting.searchsorted(edges, x, "right"), 1)
+    if np.ndim(bins) == 0 and x.size >= MANY:
+        place = place_by_step(x, edges)
+    else:
+        place = place_by_search(x, edges)
     place = table.select(table.eq(x, edges[-1]), count - 1, place)
     inside = table.and_(table.ge(place, 0), table.lt(place, count))
     found = dtypes.scalar_dtype(int) if unit is None else unit.dtype

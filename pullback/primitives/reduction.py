@@ -17,6 +17,7 @@ from pullback.dtypes import Dtype
 from pullback.primitives.creation import Iota
 from pullback.primitives.host_reduce import (
     computed_alone,
+    greatest_of_rows,
     read_block,
     reduce_in_steps,
 )
@@ -350,7 +351,7 @@ class ArgExtremum(Flat):
         x = reshape(x, (n,))
         count = n // BLOCK
         blocks = reshape(slice_in_dim(x, 0, count * BLOCK, 0), (count, BLOCK))
-        best = reduce_max(self.ordered(blocks), (1,))
+        best = greatest_of_rows(ctx, self.ordered(blocks))
         # One more block, up to the end: where it overlaps, the one before wins.
         rest = reduce_max(self.ordered(slice_in_dim(x, n - BLOCK, n, 0)), (0,))
         best = concatenate([best, reshape(rest, (1,))], 0)

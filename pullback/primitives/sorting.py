@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -16,17 +17,21 @@ from pullback.core.zero import Zero, is_zero
 from pullback.dtypes import Dtype
 from pullback.primitives.callbacks import emit_callback
 from pullback.primitives.creation import Iota, broadcasted_iota
+from pullback.primitives.host_reduce import greatest_of_rows
 from pullback.primitives.indexing import PROMISE, take_along_axis
-from pullback.primitives.order import ordered_bits
+from pullback.primitives.order import ordered_bits, single_of_bits
 from pullback.primitives.recipes import batch_to_front, lower_as, shape_error
-from pullback.primitives.structural import frozen
-from pullback.primitives.table import compare, convert, or_, shift_left
+from pullback.primitives.shaping import concatenate, slice_in_dim
+from pullback.primitives.structural import broadcast, frozen, reshape
+from pullback.primitives.table import add, compare, convert, mul, or_, shift_left
 
 #: From this many elements on, compiled programs on the host call NumPy back to sort: it
 #: uses vector instructions, and is 14 times faster than the compiler's own code at 1e6
 #: float32, 32 times at 1e6 float64. At 3,000 elements both take as long; to order rows
 #: of fewer than `SHORT` elements takes it longer.
 LARGE, SHORT = 4096, 64
+#: The blocks that a vector is searched by have a multiple of so many elements.
+BLOCK = 64
 
 
 @frozen
@@ -328,7 +333,44 @@ class TopK(Primitive):
         return [np.take_along_axis(x, places, -1), places.astype(np.int32)]
 
     def lower(self, ctx: Any, x: Any) -> list[Any]:
-        # The compiler orders nans by their sign; ours have none.
+        n = x.aval.shape[-1]
+        block = BLOCK * max(1, round((n / max(1, self.k)) ** 0.5 / BLOCK))
+        line = ctx.platform == "cpu" and 0 < self.k and x.aval.size == n < 2**31
+        if line and n >= LARGE and 8 * self.k * block <= n:
+            blocks = functools.partial(self.search_blocks, ctx, block)
+            out: list[Any] = lower_as(ctx, blocks, x)
+            return out
+        return self.search(ctx, x)
+
+    # The compiler's own code goes through all elements with a heap: of 1e7 float32 it
+    # finds 10 in 13 ms, and by blocks in 0.7.
+    def search_blocks(self, ctx: Any, block: int, x: Value) -> list[Value]:
+        """Search the blocks whose greatest elements are greatest, and the rest.
+
+        No other block has any of the greatest: as many elements come before its own.
+        """
+        n, shape = x.aval.size, (*x.shape[:-1], self.k)
+        x = reshape(x, (n,))
+        whole = n - n % block
+        rows = reshape(slice_in_dim(x, 0, whole, 0), (whole // block, block))
+        tops: Value = greatest_of_rows(ctx, ordered_bits(rows, zeros=True))
+        if dtypes.is_float(x.dtype) and x.dtype.itemsize <= 4:
+            # The compiler has a heap for these only, and sorts all others.
+            tops = single_of_bits(tops)
+        _, found = self(tops)
+        # In ascending order, so that of equal elements the first stays the first.
+        (found,) = Sort(0)(found)
+        starts = mul(broadcast(found, (self.k, block), (0,)), block)
+        inside = add(starts, Iota(dtypes.int32, (self.k, block), 1)())
+        after = add(Iota(dtypes.int32, (n - whole,), 0)(), whole)
+        places = concatenate([reshape(inside, (self.k * block,)), after], 0)
+        values, found = self(take_along_axis(x, places, 0, PROMISE))
+        places = take_along_axis(places, found, 0, PROMISE)
+        return [reshape(values, shape), reshape(places, shape)]
+
+    def search(self, ctx: Any, x: Any) -> list[Any]:
+        """Emit the compiler's own search."""
+        # It orders nans by their sign; ours have none.
         found = self.abstract(x.aval)
         if dtypes.is_float(x.aval.dtype):
             x = positive_nan(ctx, x)

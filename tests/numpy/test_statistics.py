@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
+from pullback.calls.jit import jit
 from pullback.errors import ArgumentError, DtypeError, ShapeError
 from tests.numpy.agreement import (
     agrees,
@@ -55,6 +56,22 @@ def test_covariances_agree_with_numpy():
     agrees("cov", A + 1j * A[::-1])
     agrees("corrcoef", A)
     agrees("corrcoef", V)
+
+
+@pytest.mark.parametrize("low", [0.0, 0.3, -7.0, 1e8])
+@pytest.mark.parametrize("bins", [1, 7, 100, 3000])
+def test_many_elements_are_counted_between_the_edges_as_they_are(low, bins):
+    # Near 1e8 neighbouring edges are one float32, which a computed place is wrong for.
+    x = np.random.default_rng(0).uniform(low - 0.1, low + 1.2, 5000).astype(np.float32)
+    edges = np.asarray(jnp.histogram_bin_edges(x, bins, (low, low + 1)))
+    x[: 2 * bins : 2] = edges[: x[: 2 * bins : 2].size]
+    x[[1, 3, 5, 7]] = np.nan, np.inf, -np.inf, edges[-1]
+    for f in (jnp.histogram, jit(jnp.histogram, static_argnums=(1, 2))):
+        counts, edges = map(np.asarray, f(x, bins, (low, low + 1)))
+        place = np.searchsorted(edges, x, "right") - 1
+        place[x == edges[-1]] = bins - 1
+        inside = place[(place >= 0) & (place < bins)]
+        np.testing.assert_array_equal(counts, np.bincount(inside, minlength=bins))
 
 
 def test_histograms_agree_with_numpy():

@@ -12,6 +12,7 @@ from pullback.core.array import from_host
 from pullback.primitives import reduction
 from pullback.primitives.host_reduce import FEW, group
 from pullback.primitives.order import ordered_bits
+from pullback.primitives.table import sin
 
 RNG = np.random.default_rng(7)
 SHAPES = [(40, 70), (7, 331), (3, 64, 40), (5, 100, 9), (2, 0)]
@@ -91,6 +92,54 @@ def test_the_order_of_integers_is_that_of_the_numbers(descending):
     assert last[1] == keys[3]
 
 
+EXTREMES = ((reduction.reduce_max, np.max), (reduction.reduce_min, np.min))
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "bfloat16", "float8_e5m2"])
+@pytest.mark.parametrize("n", [5, 33, 1000, 2048, 5001])
+def test_a_nan_of_either_sign_is_found_wherever_it_is(dtype, n):
+    with config.context(enable_x64=True):
+        dtype = dtypes.canonical(dtype)
+        x = RNG.standard_normal(n).astype(dtype)
+        x[[1, -2]] = np.inf, -np.inf
+        for place, nan in itertools.product((0, n // 2, n - 1), (np.nan, -np.nan)):
+            undefined = x.copy()
+            undefined[place] = nan
+            for f, _ in EXTREMES:
+                assert np.isnan(compiled(f, undefined, (0,)).astype(np.float32))
+                assert not np.isnan(compiled(f, x, (0,)).astype(np.float32))
+
+
+@pytest.mark.parametrize("n", [0, 1, 40, 3000])
+def test_extremes_of_zeros_are_zero_and_of_nothing_infinite(n):
+    x = np.zeros((n, 2), np.float32)
+    x[::2] = -0.0
+    for (f, g), empty in zip(EXTREMES, (-np.inf, np.inf)):
+        for axes in ((0,), (0, 1)):
+            np.testing.assert_array_equal(
+                compiled(f, x, axes), g(x, axes, **({} if n else {"initial": empty}))
+            )
+
+
+@pytest.mark.parametrize("shape", [(7, 60, 50), (3, 5, 40, 40), (40, 3, 4, 40)])
+def test_axes_that_are_apart_are_folded_right(shape):
+    x = RNG.standard_normal(shape).astype(np.float32)
+    for axes in itertools.combinations(range(len(shape)), 2):
+        for f, g in EXTREMES:
+            np.testing.assert_array_equal(compiled(f, x, axes), g(x, axes))
+        np.testing.assert_array_equal(
+            compiled(reduction.reduce_prod, np.sign(x), axes), np.prod(np.sign(x), axes)
+        )
+
+
+@pytest.mark.parametrize("shape", [(5001,), (50, 200), (50, 64)])
+def test_what_is_computed_before_is_folded_right(shape):
+    x = RNG.uniform(1, 3, shape).astype(np.float32)
+    axis = (len(shape) - 1,)
+    found = compiled(lambda x: reduction.reduce_max(sin(x), axis), x)
+    np.testing.assert_allclose(found, np.sin(x).max(axis), rtol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 @pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
 def test_one_nan_is_the_greatest_and_the_least(dtype, axes):
@@ -100,10 +149,7 @@ def test_one_nan_is_the_greatest_and_the_least(dtype, axes):
             x = RNG.standard_normal(shape).astype(dtype)
             x.flat[[0, -1]] = np.inf, -np.inf
             x.flat[x.size // 2] = np.nan
-            for f, g in (
-                (reduction.reduce_max, np.max),
-                (reduction.reduce_min, np.min),
-            ):
+            for f, g in EXTREMES:
                 np.testing.assert_array_equal(compiled(f, x, axes), g(x, axes))
 
 

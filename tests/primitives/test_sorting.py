@@ -1,10 +1,14 @@
 """Sorting: order of nan, zeros, ties and several keys, and every rule."""
 
+import functools
+import itertools
+
 import numpy as np
 import pytest
 
 from pullback import dtypes
 from pullback.calls.jit import jit
+from pullback.config import config
 from pullback.core.array import from_host
 from pullback.core.calling import as_value
 from pullback.errors import ShapeError
@@ -132,6 +136,27 @@ def test_top_k_of_long_rows_takes_the_first_of_ties(k):
     values, places = sorting.top_k(from_host(x), k)
     np.testing.assert_array_equal(np.asarray(places), place)
     np.testing.assert_array_equal(np.asarray(values), np.take_along_axis(x, place, 1))
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4", "u1", "i8"])
+@pytest.mark.parametrize("n", [16_384, 20_011])
+def test_the_greatest_of_a_long_vector_are_found_by_blocks(dtype, n):
+    rng = np.random.default_rng(3)
+    with config.context(enable_x64=True):
+        many = rng.normal(0, 99, n).astype(dtype)
+        ties = rng.integers(0, 3, n).astype(dtype)
+        cases = [many, ties, many[::-1].copy(), -ties]
+        if many.dtype.kind == "f":
+            zeros = np.where(rng.integers(0, 2, n), -0.0, 0.0).astype(dtype)
+            zeros[300:] = -0.0
+            few = many.copy()
+            few[[5, 9000, n - 1]] = np.nan, -np.nan, np.inf
+            cases += [zeros, few, np.full(n, -np.inf, dtype)]
+        for x, k in itertools.product(cases, (1, 10)):
+            values, places = sorting.top_k(from_host(x), k)
+            found = jit(functools.partial(sorting.top_k, k=k))(from_host(x))
+            np.testing.assert_array_equal(found[1], places)
+            np.testing.assert_array_equal(found[0], values)
 
 
 def test_top_k_takes_nan_for_the_greatest():

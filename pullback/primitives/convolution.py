@@ -25,6 +25,7 @@ from pullback.primitives.contraction import (
     precision_text,
     product_dtype,
 )
+from pullback.primitives.host_convolution import emit_separate, is_separate
 from pullback.primitives.recipes import check_same_dtype, shape_error
 from pullback.primitives.shaping import Pad, reverse
 from pullback.primitives.structural import (
@@ -106,6 +107,13 @@ class ConvGeneralDilated(Primitive):
         return found.astype(out.dtype, copy=False)
 
     def lower(self, ctx: Any, x: Any, kernel: Any) -> Any:
+        out = self.abstract(x.aval, kernel.aval)
+        groups = (self.feature_groups, self.batch_groups)
+        if is_separate(ctx.platform, x.aval, kernel.aval, out, groups):
+            gaps = [p - 1 for p in self.lhs_dilation]
+            edges = [(*ends, gap) for ends, gap in zip(self.padding, gaps)]
+            steps = list(zip(self.strides, self.rhs_dilation))
+            return emit_separate(ctx, x, kernel, out.shape[2:], edges, steps, groups)
         rank = len(self.strides)
         space = "".join(f", {i}" for i in range(rank))
         padding = (
@@ -124,7 +132,6 @@ class ConvGeneralDilated(Primitive):
             f"batch_group_count = {self.batch_groups} : i64, "
             f"precision_config = {precision_text(self.precision)}"
         )
-        out = self.abstract(x.aval, kernel.aval)
         return ctx.emit("stablehlo.convolution", [x, kernel], out, attributes)
 
     def jvp(self, primals: Any, tangents: Any) -> Any:

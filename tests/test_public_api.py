@@ -179,23 +179,59 @@ def test_asking_for_names_works_with_hasattr_and_getattr():
 # -- what an import loads --------------------------------------------------------------
 
 
-def modules_after(code):
-    """Run code in a new Python, and give the top-level modules it loaded."""
-    ending = "import sys, json; print(json.dumps([*sys.modules]))"
-    found = subprocess.run(
-        [sys.executable, "-c", f"{code}\n{ending}"],
+def run_alone(code):
+    """Run code in a new Python, and give what it printed."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
-    )
-    return {m.split(".")[0] for m in json.loads(found.stdout.splitlines()[-1])}
+    ).stdout
+
+
+def modules_after(code):
+    """Run code in a new Python, and give the top-level modules it loaded."""
+    ending = "import sys, json; print(json.dumps([*sys.modules]))"
+    found = run_alone(f"{code}\n{ending}")
+    return {m.split(".")[0] for m in json.loads(found.splitlines()[-1])}
 
 
 def test_importing_the_package_loads_no_compiler():
     loaded = modules_after("import pullback")
     assert "pullback" in loaded
     assert loaded.isdisjoint({"jax", "jaxlib", "scipy", "matplotlib"})
+
+
+def test_late_namespaces_are_listed_and_imported_when_asked_for():
+    late = {"extend", "lax", "nn", "ode", "random", "scipy", "test_util", "draw"}
+    found = run_alone(f"""
+import sys, pullback
+print(sorted({late} - set(dir(pullback))), "pullback.nn" in sys.modules)
+print(pullback.nn.relu(-1.0), repr(pullback.draw(lambda x: x)(1.0)))
+from pullback import lax, random
+import pullback.scipy.special
+""")
+    assert found.splitlines()[0] == "[] False"
+    assert "0.0 <picture" in found
+
+
+@pytest.mark.parametrize(
+    ("before", "on", "frozen"),
+    [
+        ("", True, "0"),
+        ("gc.disable()", False, "0"),
+        ("gc.freeze()", True, "some"),
+    ],
+)
+def test_an_import_leaves_the_collector_as_it_was(before, on, frozen):
+    found = run_alone(f"""
+import gc
+{before}
+import pullback
+print(gc.isenabled(), gc.get_freeze_count() and "some")
+""")
+    assert found.split() == [str(on), frozen]
 
 
 def test_eager_code_and_its_derivatives_load_no_compiler():

@@ -184,14 +184,22 @@ class Signature:
         """Give all values by position, and the names of the trailing keyword-only ones.
 
         Raises:
-            TypeError: the call does not fit the signature, in Python's own words.
-            ArgumentError: `**kwargs` of the function itself were used.
+            ArgumentError: the call does not fit the signature, or `**kwargs` of the
+                function itself were used.
         """
         if self.signature is None or (not kwargs and self._all_given(args)):
             if kwargs:
                 self._refuse_keywords(kwargs)
             return args, ()
-        bound = self.signature.bind(*args, **kwargs)
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise ArgumentError(
+                f"{name_of(self.function)} was called with {error}.",
+                where=called_at(),
+                mend=f"Its parameters are ({', '.join(self.names)}); give a value for "
+                "each that has no default.",
+            ) from None
         bound.apply_defaults()
         positional: list[Any] = []
         keyword_only: list[str] = []

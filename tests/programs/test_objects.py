@@ -341,7 +341,7 @@ def test_wrong_call_is_told_in_pythons_words():
 
     with pytest.raises(
         TypeError,
-        match="f was called with missing a required argument: 'y'.*Its parameters",
+        match=r"f was called with missing a required argument: 'y'.*Its parameters",
     ):
         grad(lambda x: f(x))(1.0)
 

@@ -28,8 +28,8 @@ NUMPY, OTHERS, ANY = ("numpy",), ("torch", "numpy"), ("jax", "torch", "numpy")
 #: By the letter that stands in the table; the first that holds is given.
 REASONS = {
     "a": Reason(
-        "Rejection: all elements are tried again, each with new hashes, until the last "
-        "one is accepted; NumPy and PyTorch go on with the next element.",
+        "Rejection with keys: a try takes nine hashes, which make the numbers of each "
+        "element its own; NumPy and PyTorch take the next numbers of one stream.",
         ANY,
         ALL,
         ("gamma",),

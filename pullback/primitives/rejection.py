@@ -1,7 +1,9 @@
 """Random numbers by rejection: gamma and Poisson, from the bits of a key.
 
 The number of tries differs from element to element, so NumPy tries the elements that
-are not done yet; compiled programs call it back. Keys are split as in the ecosystem.
+are not done yet. Compiled programs do so with the same keys, by loops of their own
+(`rejection_lowered`), but for Poisson numbers they call NumPy back. Keys are split as
+in the ecosystem.
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ from pullback.core.primitive import Primitive
 from pullback.core.trace import Value
 from pullback.core.zero import Zero, is_zero
 from pullback.lazy import scipy_special
+from pullback.primitives import rejection_lowered
 from pullback.primitives.callbacks import emit_callback
 from pullback.primitives.random_bits import check_key, hash_block, hash_counts
-from pullback.primitives.recipes import Flat, batch_to_front
+from pullback.primitives.recipes import Flat, batch_to_front, lower_as
 from pullback.primitives.special import gamma_density, igamma_grad_a
 from pullback.primitives.structural import frozen
 from pullback.primitives.table import div, exp, max, mul, neg
@@ -137,10 +140,10 @@ class RandomGamma(Primitive):
         return found.astype(alpha.dtype)
 
     def lower(self, ctx: Any, key: Any, alpha: Any) -> Any:
-        def call(*arrays: Any) -> list[Any]:
-            return [self.eager(*arrays)]
+        def numbers(key: Any, alpha: Any) -> Value:
+            return rejection_lowered.gamma(ctx, key, alpha, self.log_space)
 
-        return emit_callback(ctx, call, [key, alpha], [alpha.aval], False)[0]
+        return lower_as(ctx, numbers, key, alpha)
 
     def jvp(self, primals: Any, tangents: Any) -> Any:
         (key, alpha), (_, t) = primals, tangents

@@ -30,6 +30,7 @@ from pullback.primitives.table import (
     and_,
     convert,
     ge,
+    gt,
     le,
     min,
     mul,
@@ -40,9 +41,9 @@ from pullback.primitives.table import (
     sub,
 )
 
-#: How many elements make a word of bits, and how many words a row of running sums.
+#: How many elements make a word of bits, and what divides the number of many words.
 BITS, ROW = 32, 256
-#: Vectors of up to so many elements are not packed: a loop over them costs no more.
+#: Vectors of up to so many elements are not packed, but tried in a loop as they are.
 FEW = 128
 
 
@@ -82,7 +83,7 @@ def finish(
     """
 
     def step(found: Value) -> list[Value]:
-        places = places_of(unfinished(found), slots)
+        places = places_of(ctx, unfinished(found), slots)
         return [write(found, places, compute(places))]
 
     def going(found: Value) -> Value:
@@ -106,7 +107,7 @@ def write(x: Value, places: Value, elements: Value) -> Value:
 # -- where they are --------------------------------------------------------------------
 
 
-def places_of(chosen: Value, slots: int) -> Value:
+def places_of(ctx: Emitter, chosen: Value, slots: int) -> Value:
     """Give places that are chosen, each once; where there are too few, any places.
 
     Elements that lie `width` apart make a word of bits, which takes vector operations
@@ -116,7 +117,7 @@ def places_of(chosen: Value, slots: int) -> Value:
     (n,) = chosen.shape
     index = dtypes.int32 if n < 2**31 else dtypes.int64
     width = -(-n // BITS)
-    # Running sums of whole rows take a fifth of the time.
+    # Running sums are vectorised where the length has divisors: `host_running`.
     width = width if width < 16 * ROW else -(-width // ROW) * ROW
     rows = reshape(pad(chosen, False, [(0, BITS * width - n, 0)]), (BITS, width))
     bits = shift_left(
@@ -126,24 +127,32 @@ def places_of(chosen: Value, slots: int) -> Value:
     counts = convert(population_count(words), index)
     until = CumSum(0)(counts)
     slot = Iota(index, (slots,), 0)()
-    which = first_above(until, slot)
+    which = first_above(ctx, until, slot)
     before = sub(read(until, which), read(counts, which))
     bit = nth_bit(read(words, which), sub(slot, before), index)
     return min(add(which, mul(bit, width)), n - 1)
 
 
-def first_above(ascending: Value, bounds: Value) -> Value:
+def first_above(ctx: Emitter, ascending: Value, bounds: Value) -> Value:
     """Give the first place of an ascending vector that is above each bound.
 
     The last place, where none is.
     """
-    (n,) = ascending.shape
-    found = full(bounds.shape, 0, bounds.dtype)
-    for k in range((n - 1).bit_length() - 1, -1, -1):
-        trial = add(found, 1 << k)
+    (n,), (m,), index = ascending.shape, bounds.shape, bounds.dtype
+    if n <= BITS:
+        pair = reshape(ascending, (n, 1)), reshape(bounds, (1, m))
+        return min(reduce_sum(convert(le(*pair), index), (0,)), n - 1)
+
+    def step(found: Value, width: Value) -> list[Value]:
         # If what stands before `trial` is not above, nothing before that is.
+        trial = add(found, width)
         last = read(ascending, min(sub(trial, 1), n - 1))
-        found = select(le(last, bounds), trial, found)
+        closer = select(le(last, bounds), trial, found)
+        return [closer, shift_right_logical(width, 1)]
+
+    half = full((), 1 << ((n - 1).bit_length() - 1), index)
+    carry = [full((m,), 0, index), half]
+    found = repeat_while(ctx, lambda found, width: gt(width, 0), step, carry)[0]
     return min(found, n - 1)
 
 

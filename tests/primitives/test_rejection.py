@@ -91,3 +91,54 @@ def test_more_rejections_than_the_buffer_holds_are_all_tried_again(monkeypatch):
 def test_compiled_gamma_numbers_call_nothing_back():
     text = jit(random.gamma).lower(KEY, jnp.ones(1000)).as_text()
     assert "custom_call" not in text
+
+
+# -- Poisson ---------------------------------------------------------------------------
+
+RATES = [0.0, 0.1, 5.0, 9.99, 10.0, 100.0, 1e6, np.nan]
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("n", [7, 1000, 100_000])
+def test_compiled_poisson_numbers_are_those_of_eager_code(rate, n):
+    same_numbers(random.poisson, KEY, jnp.full((n,), rate), rtol=0)
+
+
+@pytest.mark.parametrize("n", [0, 1, 128, 129, 100_000])
+def test_compiled_poisson_numbers_of_mixed_rates_are_those_of_eager_code(n):
+    rate = jnp.asarray(np.resize(np.float32(RATES), n))
+    same_numbers(random.poisson, KEY, rate, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int64"])
+def test_compiled_poisson_numbers_of_every_dtype_are_those_of_eager_code(dtype):
+    with config.context(enable_x64=True):
+        rate = jnp.asarray([0.5, 20.0, np.nan, 0.0])
+        same_numbers(lambda r: random.poisson(KEY, r, None, dtype), rate, rtol=0)
+
+
+def test_compiled_poisson_numbers_of_mapped_keys_are_those_of_each_key():
+    # Each key goes on until its own numbers are all accepted.
+    keys = random.split(KEY, 300)
+    rate = jnp.asarray(np.linspace(0.1, 30, 900, dtype=np.float32).reshape(300, 3))
+    found = jit(vmap(random.poisson))(keys, rate)
+    rows = [random.poisson(k, r) for k, r in zip(keys, rate)]
+    np.testing.assert_array_equal(found, np.stack(rows))
+
+
+@pytest.mark.parametrize("rate", [3.0, 12.0, 300.0])
+def test_a_million_compiled_poisson_numbers_have_their_law(rate):
+    x = np.asarray(jit(random.poisson)(KEY, jnp.full((1_000_000,), rate)), np.float64)
+    assert abs(x.mean() - rate) < 4 * np.sqrt(rate / x.size)
+    # The fourth central moment is 3 rate^2 + rate.
+    assert abs(x.var() - rate) < 4 * np.sqrt((2 * rate**2 + rate) / x.size)
+
+
+def test_more_poisson_rejections_than_the_buffer_holds_are_all_tried(monkeypatch):
+    monkeypatch.setattr("pullback.primitives.poisson_lowered.SHARE", 10**9)
+    same_numbers(random.poisson, KEY, jnp.full((5000,), 10.0), rtol=0)
+
+
+def test_compiled_poisson_numbers_call_nothing_back():
+    text = jit(random.poisson).lower(KEY, jnp.ones(1000)).as_text()
+    assert "custom_call" not in text

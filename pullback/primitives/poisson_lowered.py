@@ -16,7 +16,7 @@ from pullback import dtypes
 from pullback.backend.stablehlo import Emitter
 from pullback.core.trace import Value
 from pullback.primitives.random_bits import emit_counts
-from pullback.primitives.recipes import LoweredValue
+from pullback.primitives.recipes import LoweredValue, repeat_while
 from pullback.primitives.reduction import reduce_max, reduce_or
 from pullback.primitives.rejection_lowered import (
     NOTHING,
@@ -54,7 +54,7 @@ from pullback.primitives.table import (
     sqrt,
     sub,
 )
-from pullback.primitives.unfinished import FEW, finish, read, repeat_while
+from pullback.primitives.unfinished import FEW, finish, read
 
 #: One in how many elements has a place in the buffer: 1 in 4 is left by the first try
 #: in the worst case, rate = 10.

@@ -181,3 +181,20 @@ def lower_as(ctx: Any, f: Callable[..., Any], *operands: Any) -> Any:
     if isinstance(out, (list, tuple)):
         return [y.operand for y in out]
     return out.operand
+
+
+def repeat_while(
+    ctx: Any,
+    going: Callable[..., Value],
+    step: Callable[..., Sequence[Value]],
+    carry: Sequence[LoweredValue],
+) -> list[LoweredValue]:
+    """Emit a loop: `step` gives new values of what is carried while `going` holds."""
+    avals = [x.aval for x in carry]
+    regions = [
+        ctx.region(avals, lambda *xs: [lower_as(ctx, going, *xs)]),
+        ctx.region(avals, lambda *xs: lower_as(ctx, lambda *ys: list(step(*ys)), *xs)),
+    ]
+    start = [x.operand for x in carry]
+    outs = ctx.emit_many("stablehlo.while", start, avals, "", regions)
+    return [LoweredValue(x) for x in outs]

@@ -18,7 +18,7 @@ from pullback.core.aval import Shape
 from pullback.core.trace import Value
 from pullback.primitives.creation import BitcastConvertType
 from pullback.primitives.random_bits import emit_counts, emit_hash, emit_words
-from pullback.primitives.recipes import LoweredValue
+from pullback.primitives.recipes import LoweredValue, repeat_while
 from pullback.primitives.reduction import reduce_or
 from pullback.primitives.shaping import concatenate, split
 from pullback.primitives.special import erf_inv
@@ -47,7 +47,7 @@ from pullback.primitives.table import (
     sub,
     xor,
 )
-from pullback.primitives.unfinished import FEW, finish, read, repeat_while
+from pullback.primitives.unfinished import FEW, finish, read
 
 #: The two words of keys: vectors of `uint32`.
 Words = tuple[Value, Value]

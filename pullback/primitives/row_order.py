@@ -15,11 +15,11 @@ from pullback.primitives.creation import broadcasted_iota
 from pullback.primitives.indexing import gather, take_along_axis
 from pullback.primitives.lapack import permutation_of
 from pullback.primitives.places import GatherDimensionNumbers
-from pullback.primitives.recipes import Flat, batch_to_front, lower_as
+from pullback.primitives.recipes import Flat, batch_to_front, lower_as, repeat_while
 from pullback.primitives.slicing import dynamic_slice, dynamic_update_slice
 from pullback.primitives.sorting import argsort
-from pullback.primitives.structural import expand_axes, frozen, move_axis
-from pullback.primitives.table import add, eq, select
+from pullback.primitives.structural import expand_axes, frozen, full, move_axis
+from pullback.primitives.table import add, eq, lt, select
 
 
 @frozen
@@ -95,15 +95,18 @@ def pivots_to_permutation(pivots: Value, rows: int) -> Value:
 
 def emit_permutation(ctx: Any, pivots: Any, rows: int) -> Any:
     """Emit the order that row exchanges lead to, one exchange at a time."""
-    *batch, steps = pivots.aval.shape
+    return lower_as(ctx, lambda p: after_exchanges(ctx, p, rows), pivots)
+
+
+def after_exchanges(ctx: Any, exchanges: Value, rows: int) -> Value:
+    """Give the order of rows that 0-based exchanges lead to, in a loop."""
+    *batch, steps = exchanges.shape
     axis, shape, one = len(batch), (*batch, rows), (*batch, 1)
-    start = lower_as(ctx, lambda: broadcasted_iota(np.int32, shape, axis))
+    start = broadcasted_iota(np.int32, shape, axis)
     if steps == 0:
         return start
-    counter = Aval((), dtypes.int32)
-    zero = ctx.constant(0, counter)
 
-    def exchange(i: Value, order: Value, exchanges: Value) -> list[Value]:
+    def exchange(i: Value, order: Value) -> list[Value]:
         place = [*[0] * axis, i]
         other = dynamic_slice(exchanges, place, one)
         at_here = dynamic_slice(order, place, one)
@@ -113,21 +116,5 @@ def emit_permutation(ctx: Any, pivots: Any, rows: int) -> Any:
         moved = select(there, at_here, order)
         return [add(i, 1), dynamic_update_slice(moved, at_there, place)]
 
-    limit = ctx.constant(steps, counter)
-    carry = [counter, start.aval]
-
-    def going(i: Any, order: Any) -> list[Any]:
-        attribute = (
-            "comparison_direction = #stablehlo<comparison_direction LT>, "
-            "compare_type = #stablehlo<comparison_type SIGNED>"
-        )
-        test = ctx.emit(
-            "stablehlo.compare", [i, limit], Aval((), dtypes.bool_), attribute
-        )
-        return [test]
-
-    regions = [
-        ctx.region(carry, going),
-        ctx.region(carry, lambda i, order: lower_as(ctx, exchange, i, order, pivots)),
-    ]
-    return ctx.emit_many("stablehlo.while", [zero, start], carry, "", regions)[1]
+    carry = [full((), 0, dtypes.int32), start]
+    return repeat_while(ctx, lambda i, _: lt(i, steps), exchange, carry)[1]

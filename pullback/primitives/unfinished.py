@@ -7,7 +7,7 @@ more than the buffer holds. For `lower_as`: all functions take and give its valu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from pullback import dtypes
 from pullback.backend.stablehlo import Emitter
@@ -21,7 +21,7 @@ from pullback.primitives.indexing import (
     scatter,
 )
 from pullback.primitives.places import ScatterDimensionNumbers
-from pullback.primitives.recipes import LoweredValue, lower_as
+from pullback.primitives.recipes import LoweredValue, repeat_while
 from pullback.primitives.reduction import reduce_or
 from pullback.primitives.shaping import pad
 from pullback.primitives.structural import expand_axes, full, reduce_sum, reshape
@@ -45,23 +45,6 @@ from pullback.primitives.table import (
 BITS, ROW = 32, 256
 #: Vectors of up to so many elements are not packed, but tried in a loop as they are.
 FEW = 128
-
-
-def repeat_while(
-    ctx: Emitter,
-    going: Callable[..., Value],
-    step: Callable[..., Sequence[Value]],
-    carry: Sequence[LoweredValue],
-) -> list[LoweredValue]:
-    """Emit a loop: `step` gives new values of what is carried while `going` holds."""
-    avals = [x.aval for x in carry]
-    regions = [
-        ctx.region(avals, lambda *xs: [lower_as(ctx, going, *xs)]),
-        ctx.region(avals, lambda *xs: lower_as(ctx, lambda *ys: list(step(*ys)), *xs)),
-    ]
-    start = [x.operand for x in carry]
-    outs = ctx.emit_many("stablehlo.while", start, avals, "", regions)
-    return [LoweredValue(x) for x in outs]
 
 
 def finish(

@@ -5,11 +5,11 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
+from pullback.collector import resting_collector as _resting_collector
+
 # What an import makes stays: the collector's passes over it find nothing, and take a
 # tenth of the time. To freeze and unfreeze it makes it old without such a pass.
-_collects = _gc.isenabled()
-_gc.disable()
-try:
+with _resting_collector():
     from pullback import core as core
     from pullback import custom_batching as custom_batching
     from pullback import debug as debug
@@ -63,12 +63,10 @@ try:
     from pullback.transforms.vjp import linearize as linearize
     from pullback.transforms.vjp import vjp as vjp
     from pullback.transforms.vmap import vmap as vmap
-finally:
+
     if _gc.get_freeze_count() == 0:
         _gc.freeze()
         _gc.unfreeze()
-    if _collects:
-        _gc.enable()
 
 if _TYPE_CHECKING:
     from pullback import extend as extend

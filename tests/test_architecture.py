@@ -20,7 +20,7 @@ PACKAGE = ROOT / "pullback"
 # one row do not know each other. The longest matching prefix places a module.
 LAYERS = (
     # L0: what everything may use.
-    (("errors", "config", "lazy"),),
+    (("errors", "config", "lazy", "collector"),),
     (("dtypes", "tree"),),
     # L1: values, jaxprs, traces.
     (("core",),),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pullback.backend.stablehlo import Emitter, identifier
-from pullback.core.collector import resting_collector
+from pullback.collector import resting_collector
 from pullback.core.jaxpr import Jaxpr
 
 

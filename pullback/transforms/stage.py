@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pullback import tree
+from pullback.collector import resting_collector
 from pullback.core.array import SCALARS, Array
 from pullback.core.aval import Aval, ShapeDtypeStruct
 from pullback.core.calling import as_value, check_callable, leaf_names
-from pullback.core.collector import resting_collector
 from pullback.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var
 from pullback.core.origin import called_at, name_of, user_origin
 from pullback.core.primitive import Primitive

@@ -1,4 +1,4 @@
-"""The garbage collector, at rest while a program is written."""
+"""The garbage collector, at rest while a program is written or the library imported."""
 
 from __future__ import annotations
 

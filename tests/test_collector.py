@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from pullback.core.collector import resting_collector
+from pullback.collector import resting_collector
 
 
 def test_collector_must_rest_inside_and_run_after():

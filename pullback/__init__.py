@@ -12,10 +12,8 @@ from pullback.collector import resting_collector as _resting_collector
 with _resting_collector():
     from pullback import core as core
     from pullback import custom_batching as custom_batching
-    from pullback import debug as debug
     from pullback import dtypes as dtypes
     from pullback import errors as errors
-    from pullback import implicit as implicit
     from pullback import numpy as numpy
     from pullback import tree as tree
     from pullback import tree_util as tree_util
@@ -24,6 +22,7 @@ with _resting_collector():
     from pullback.calls.checkpoint import checkpoint_name as checkpoint_name
     from pullback.calls.jit import jit as jit
     from pullback.config import config as config
+    from pullback.config import listeners as _listeners
     from pullback.core.array import Array as Array
     from pullback.core.aval import ShapeDtypeStruct as ShapeDtypeStruct
     from pullback.core.zero import SymbolicZero as SymbolicZero
@@ -37,7 +36,6 @@ with _resting_collector():
     from pullback.dtypes import float0 as float0
     from pullback.errors import missing_name as _missing_name
     from pullback.external import external as external
-    from pullback.implicit.decorator import implicit_diff as implicit_diff
     from pullback.primitives.callbacks import io_callback as io_callback
     from pullback.primitives.callbacks import pure_callback as pure_callback
     from pullback.primitives.strong import strong_zeros as strong_zeros
@@ -69,7 +67,9 @@ with _resting_collector():
         _gc.unfreeze()
 
 if _TYPE_CHECKING:
+    from pullback import debug as debug
     from pullback import extend as extend
+    from pullback import implicit as implicit
     from pullback import lax as lax
     from pullback import nn as nn
     from pullback import ode as ode
@@ -77,6 +77,7 @@ if _TYPE_CHECKING:
     from pullback import scipy as scipy
     from pullback import test_util as test_util
     from pullback.drawing.picture import draw as draw
+    from pullback.implicit.decorator import implicit_diff as implicit_diff
 
 checkpoint_policies = _policies
 jacobian = jacrev
@@ -87,21 +88,45 @@ _tracebacks.install()
 __version__ = "0.1.0"
 
 
-#: Namespaces that are imported when first asked for: a tenth of the import's time.
-_LATE = frozenset(("extend", "lax", "nn", "ode", "random", "scipy", "test_util"))
+#: Namespaces that are imported when first asked for: a sixth of the import's time.
+_LATE = frozenset(
+    (
+        "debug",
+        "extend",
+        "implicit",
+        "lax",
+        "nn",
+        "ode",
+        "random",
+        "scipy",
+        "test_util",
+    )
+)
+#: Functions that are, and the modules that they come from.
+_LATE_FUNCTIONS = {"draw": "drawing.picture", "implicit_diff": "implicit.decorator"}
 
 
 def __getattr__(name: str) -> _Any:
     """Import what is imported late, or say that a name is not here."""
     if name in _LATE:
         return _import_module(f"pullback.{name}")
-    if name == "draw":
-        found = _import_module("pullback.drawing.picture").draw
-        globals()["draw"] = found
+    if name in _LATE_FUNCTIONS:
+        module = _import_module(f"pullback.{_LATE_FUNCTIONS[name]}")
+        found = globals()[name] = getattr(module, name)
         return found
     raise _missing_name("pullback", name)
 
 
 def __dir__() -> list[str]:
     """List also what is imported late."""
-    return sorted({*globals(), *_LATE, "draw"})
+    return sorted({*globals(), *_LATE, *_LATE_FUNCTIONS})
+
+
+def _follow_debug_nans() -> None:
+    """Import what looks for nans when that is switched on; it follows by itself."""
+    if config.debug_nans:
+        _import_module("pullback.debugging.switch")
+
+
+_listeners.append(_follow_debug_nans)
+_follow_debug_nans()

@@ -203,17 +203,61 @@ def test_importing_the_package_loads_no_compiler():
     assert loaded.isdisjoint({"jax", "jaxlib", "scipy", "matplotlib"})
 
 
+LATE_MODULES = {
+    "debug",
+    "extend",
+    "implicit",
+    "lax",
+    "nn",
+    "numpy.fft",
+    "numpy.linalg",
+    "ode",
+    "random",
+    "scipy",
+    "test_util",
+}
+
+
 def test_late_namespaces_are_listed_and_imported_when_asked_for():
-    late = {"extend", "lax", "nn", "ode", "random", "scipy", "test_util", "draw"}
     found = run_alone(f"""
 import sys, pullback
-print(sorted({late} - set(dir(pullback))), "pullback.nn" in sys.modules)
-print(pullback.nn.relu(-1.0), repr(pullback.draw(lambda x: x)(1.0)))
-from pullback import lax, random
-import pullback.scipy.special
+from operator import attrgetter
+late = {sorted(LATE_MODULES)}
+print([n for n in late if f"pullback.{{n}}" in sys.modules])
+listed = {{*dir(pullback), *(f"numpy.{{n}}" for n in dir(pullback.numpy))}}
+print(sorted({{*late, "draw", "implicit_diff"}} - listed))
+print([n for n in late if attrgetter(n)(pullback) is not sys.modules[f"pullback.{{n}}"]])
+print(repr(pullback.draw(lambda x: x)(1.0)))
+print(pullback.implicit_diff is pullback.implicit.implicit_diff)
+from pullback.numpy import *
+print(fft is pullback.numpy.fft)
 """)
-    assert found.splitlines()[0] == "[] False"
-    assert "0.0 <picture" in found
+    *lists, same, star = [x for x in found.splitlines() if x in ("[]", "True")]
+    assert lists == ["[]"] * 3
+    assert [same, star] == ["True"] * 2
+    assert "<picture" in found
+
+
+@pytest.mark.parametrize(
+    "switch_on",
+    [
+        "import pullback; pullback.config.update('debug_nans', True)",
+        "import os; os.environ['PULLBACK_DEBUG_NANS'] = '1'; import pullback",
+    ],
+)
+def test_the_search_for_nans_is_imported_when_it_is_switched_on(switch_on):
+    found = run_alone(f"""
+import sys
+{switch_on}
+print("pullback.debugging.switch" in sys.modules)
+for f in (pullback.numpy.log, pullback.jit(pullback.numpy.log)):
+    try:
+        f(-1.0)
+    except pullback.errors.NanError as error:
+        print(error.what)
+""")
+    assert found.splitlines()[0] == "True"
+    assert found.count("operation log gave a nan") == 2, found
 
 
 @pytest.mark.parametrize(

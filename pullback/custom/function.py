@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 import types
@@ -15,6 +14,7 @@ from pullback.config import config
 from pullback.core.array import SCALARS, Array
 from pullback.core.calling import Signature, as_value, check_callable
 from pullback.core.closure import Captured, TracerFinder
+from pullback.core.frozen import replaced
 from pullback.core.origin import called_at, name_of
 from pullback.core.trace import EVAL, Tracer, Value, current, current_trace
 from pullback.custom.call import CustomCall
@@ -193,7 +193,7 @@ class CustomFunction:
     # -- attaching rules ---------------------------------------------------------------
 
     def _attach(self, **rules: Any) -> None:
-        self.rules = dataclasses.replace(self.rules, **rules)
+        self.rules = replaced(self.rules, **rules)
         for outer in self.outer:
             function = outer()
             if function is not None:

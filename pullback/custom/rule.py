@@ -5,17 +5,21 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from pullback.core.closure import Hole as Hole
 from pullback.core.closure import substitute
+from pullback.core.frozen import frozen, replaced
 from pullback.core.origin import called_at, defined_at, name_of
 from pullback.errors import LinearityError, PullbackError, RuleArityError
 
 
-@dataclass(frozen=True)
-class Rules:
+class _KeepingProperties:
+    """A base with a `__dict__`, in which cached properties keep what they give."""
+
+
+@frozen
+class Rules(_KeepingProperties):
     """What a decorated function is made of; replaced as a whole when a rule is added.
 
     Fields:
@@ -69,7 +73,8 @@ class Rules:
 
     def __copy__(self) -> Rules:
         """Give equal rules, to be changed in place by `core.closure`."""
-        return replace(self)
+        made: Rules = replaced(self)
+        return made
 
     def map(self, change: Callable[[Any], Any]) -> Rules:
         """Give the rules with each function changed."""

@@ -7,6 +7,8 @@ array.
 
 from __future__ import annotations
 
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any
 
 import numpy as _numpy
@@ -35,7 +37,6 @@ from numpy import (
 
 from pullback.core.array import Operators as ndarray
 from pullback.errors import MissingName
-from pullback.numpy import fft, linalg
 from pullback.numpy import operators as operators
 from pullback.numpy.calculus import (
     diff,
@@ -412,6 +413,9 @@ from pullback.numpy.vectorizing import (
     vectorize,
 )
 
+if _TYPE_CHECKING:
+    from pullback.numpy import fft, linalg
+
 
 def load(file: Any, **options: Any) -> Any:
     """Read an array that `save` wrote."""
@@ -428,8 +432,14 @@ def array_str(a: Any, **options: Any) -> str:
     return str(a)
 
 
+#: Namespaces that are imported when first asked for.
+_LATE = frozenset(("fft", "linalg"))
+
+
 def __getattr__(name: str) -> Any:
-    """Say whether a name that is not here is NumPy's."""
+    """Import a late namespace, or say whether a name that is not here is NumPy's."""
+    if name in _LATE:
+        return _import_module(f"pullback.numpy.{name}")
     if hasattr(_numpy, name) and not name.startswith("_"):
         what = f"pullback.numpy has no {name} yet; NumPy has it."
         mend = "Compose it of what is there, or wrap NumPy's with pure_callback."
@@ -437,6 +447,11 @@ def __getattr__(name: str) -> Any:
         what = f"pullback.numpy has no {name}, and neither has NumPy."
         mend = "Check the spelling."
     raise MissingName(what, mend=mend)
+
+
+def __dir__() -> list[str]:
+    """List also what is imported late."""
+    return sorted({*globals(), *_LATE})
 
 
 __all__ = [

@@ -494,6 +494,10 @@ def reductions(x):
             kind.__name__: [(kind(1, dtypes.int32), [x])]
             for kind in (reduction.ArgMax, reduction.ArgMin)
         },
+        "Count": [
+            (reduction.Count((1,), dtypes.int32), [x > 0]),
+            (reduction.Count((0, 1), dtypes.int32), [x > 0]),
+        ],
         "ReducePrecision": [(reduction.ReducePrecision(5, 10), [x])],
         **{
             kind.__name__: [(kind(1, back), [x]) for back in (False, True)]

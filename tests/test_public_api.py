@@ -226,7 +226,7 @@ late = {sorted(LATE_MODULES)}
 print([n for n in late if f"pullback.{{n}}" in sys.modules])
 listed = {{*dir(pullback), *(f"numpy.{{n}}" for n in dir(pullback.numpy))}}
 print(sorted({{*late, "draw", "implicit_diff"}} - listed))
-print([n for n in late if attrgetter(n)(pullback) is not sys.modules[f"pullback.{{n}}"]])
+print([n for n in late if attrgetter(n)(pullback) != sys.modules["pullback." + n]])
 print(repr(pullback.draw(lambda x: x)(1.0)))
 print(pullback.implicit_diff is pullback.implicit.implicit_diff)
 from pullback.numpy import *

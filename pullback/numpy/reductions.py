@@ -71,9 +71,14 @@ def sum(
 ) -> Value:
     """Sum over axes; booleans and small integers are counted in int32."""
     a, axes = _operand(a, axis, where, "sum")
-    x = _masked(_widened(a, dtype), where, 0)
-    total = _shaped(reduction.reduce_sum(x, axes), x, axes, keepdims)
-    return total if initial is None else ufuncs.add(total, _as(initial, x))
+    if a.dtype == dtypes.bool_ and dtype is None:
+        x = _masked(a, where, False)
+        total = reduction.count(x, axes, dtypes.scalar_dtype(int))
+    else:
+        x = _masked(_widened(a, dtype), where, 0)
+        total = reduction.reduce_sum(x, axes)
+    total = _shaped(total, x, axes, keepdims)
+    return total if initial is None else ufuncs.add(total, _as(initial, total))
 
 
 def prod(

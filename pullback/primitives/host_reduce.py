@@ -88,21 +88,31 @@ def cut(ctx: Any, x: Any, start: int, limit: int) -> Any:
     return ctx.emit("stablehlo.slice", [x], out, attributes)
 
 
-def fold(ctx: Any, op: str, x: Any, initial: Any) -> Any:
-    """Emit the reduction of the middle one of three axes, in steps."""
+def fold(ctx: Any, op: str, x: Any, initial: Any, wide: Dtype | None = None) -> Any:
+    """Emit the reduction of the middle one of three axes, in steps.
+
+    Args:
+        ctx: the emitter.
+        op: the binary operation.
+        x: the operand.
+        initial: the value that changes nothing.
+        wide: the dtype of the result, if that of `x` has room for a few rows only.
+    """
+    wide = wide or x.aval.dtype
     lines, n, inner = x.aval.shape
     if op in REPEATABLE and lines == inner == 1:
         return fold_pieces(ctx, op, x, initial)
     if (few := small_factors(n)) and inner == 1:
         x = fold_rows(ctx, op, reshaped(ctx, x, lines, *few))
-        return reduced(ctx, op, reshaped(ctx, x, lines, few[1], 1), initial, [1])
+        x = reshaped(ctx, ctx.convert(x, wide), lines, few[1], 1)
+        return reduced(ctx, op, x, initial, [1])
     best = group(n, inner)
     if best is None:
-        return fold_and_rest(ctx, op, x, initial)
+        return fold_and_rest(ctx, op, x, initial, wide)
     rows, length = best
     count = n // (rows * length)
     x = fold_rows(ctx, op, reshaped(ctx, x, lines * count, rows, length * inner))
-    x = reshaped(ctx, x, lines, count, length * inner)
+    x = reshaped(ctx, ctx.convert(x, wide), lines, count, length * inner)
     x = barrier(ctx, reduced(ctx, op, x, initial, [1]))
     x = reshaped(ctx, x, lines, length, inner)
     # What is left of many lines is much: one element at a time takes as long again.
@@ -150,7 +160,7 @@ def small_factors(n: int) -> tuple[int, int] | None:
     return min(found, key=max, default=None) if FEW < n < 4 * FEW else None
 
 
-def fold_and_rest(ctx: Any, op: str, x: Any, initial: Any) -> Any:
+def fold_and_rest(ctx: Any, op: str, x: Any, initial: Any, wide: Dtype) -> Any:
     """Emit a reduction of a number of elements that has no good divisors."""
     lines, n, inner = x.aval.shape
     rows = BEST[0]
@@ -158,9 +168,10 @@ def fold_and_rest(ctx: Any, op: str, x: Any, initial: Any) -> Any:
     whole = n - n % (rows * length)
     # A piece of many lines is not read with vectors.
     if lines > 1 or inner > 1 or whole < ENOUGH or group(whole, 1) is None:
-        return reduced(ctx, op, x, initial, [1])
-    head = fold(ctx, op, cut(ctx, x, 0, whole), initial)
-    tail = reduced(ctx, op, cut(ctx, x, whole, n), initial, [1])
+        return reduced(ctx, op, ctx.convert(x, wide), initial, [1])
+    head = fold(ctx, op, cut(ctx, x, 0, whole), initial, wide)
+    rest = ctx.convert(cut(ctx, x, whole, n), wide)
+    tail = reduced(ctx, op, rest, initial, [1])
     return ctx.emit(f"stablehlo.{op}", [head, tail], head.aval)
 
 
@@ -213,7 +224,12 @@ def mirrored(bits: Value) -> Value:
 
 
 def reduce_in_steps(
-    ctx: Any, op: str, x: Any, initial: Any, axes: Sequence[int]
+    ctx: Any,
+    op: str,
+    x: Any,
+    initial: Any,
+    axes: Sequence[int],
+    wide: Dtype | None = None,
 ) -> Any:
     """Emit a reduction, on the host in steps where that is faster.
 
@@ -223,24 +239,26 @@ def reduce_in_steps(
         x: the operand.
         initial: the value that changes nothing.
         axes: the axes, in ascending order.
+        wide: the dtype of the result, if that of `x` has room for a few rows only.
     """
     aval = x.aval
+    wide = wide or aval.dtype
     # Sums of floats have their own vectorised code in the compiler.
     plain = dtypes.is_inexact(aval.dtype) and op == "add"
     if ctx.platform != "cpu" or plain or aval.size < ENOUGH:
-        return reduced(ctx, op, x, initial, axes)
+        return reduced(ctx, op, ctx.convert(x, wide), initial, axes)
     apart = [a for a in axes if axes[-1] - a > sum(a < b for b in axes)]
     together = axes[len(apart) :]
     before, after = aval.shape[: together[0]], aval.shape[together[-1] + 1 :]
     n, inner = math.prod(aval.shape[a] for a in together), math.prod(after)
     if n <= FEW or not inner:
-        return reduced(ctx, op, x, initial, axes)
+        return reduced(ctx, op, ctx.convert(x, wide), initial, axes)
     if apart:
-        x = reduce_in_steps(ctx, op, x, initial, together)
+        x = reduce_in_steps(ctx, op, x, initial, together, wide)
         return reduce_in_steps(ctx, op, x, initial, apart)
     x = reshaped(ctx, x, math.prod(before), n, inner)
-    out = fold(ctx, op, x, initial)
-    kept = Aval((*before, *after), aval.dtype, aval.weak)
+    out = fold(ctx, op, x, initial, wide)
+    kept = Aval((*before, *after), wide, aval.weak)
     return ctx.emit("stablehlo.reshape", [out], kept)
 
 

@@ -51,6 +51,7 @@ from pullback.primitives.table import min as minimum
 __all__ = [
     "argmax",
     "argmin",
+    "count",
     "highest",
     "lowest",
     "reduce_and",
@@ -246,6 +247,41 @@ class ReduceXor(Bitwise):
 
     def initial(self, dtype: Dtype) -> Any:
         return 0
+
+
+@frozen
+class Count(Flat):
+    """How many elements are true over some axes, which disappear."""
+
+    axes: tuple[int, ...]
+    index_dtype: Dtype
+
+    def weak_result(self, all_weak: bool) -> bool:
+        return False
+
+    def abstract(self, x: Aval) -> Aval:
+        return Aval(without(x.shape, self.axes), self.index_dtype)
+
+    def eager(self, x: Any) -> Any:
+        if len(self.axes) == x.ndim:
+            return self.index_dtype.type(np.count_nonzero(x))
+        return np.add.reduce(x, axis=self.axes, dtype=self.index_dtype)
+
+    def lower(self, ctx: Any, x: Any) -> Any:
+        # As bytes, of which a vector holds most: the first rows count no more than 12.
+        x = ctx.convert(x, dtypes.uint8)
+        return reduce_in_steps(ctx, "add", x, 0, self.axes, self.index_dtype)
+
+    def batch(self, size: int, operands: Any, dims: Any) -> Any:
+        (x,), (d,) = operands, dims
+        axes = shifted(self.axes, d)
+        return replaced(self, axes=axes)(x), d - sum(a < d for a in axes)
+
+
+def count(x: Value, axes: Any, dtype: Dtype) -> Value:
+    """Count the true elements over non-negative axes, in an integer dtype."""
+    axes = tuple(sorted(axes))
+    return Count(axes, dtype)(x) if axes else convert(x, dtype)
 
 
 def reduce_max(x: Value, axes: Any) -> Value:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
+from pullback.config import config
 from pullback.errors import ArgumentError, DtypeError, NotAnArrayError, ShapeError
 from pullback.transforms.derivatives import grad
+from pullback.transforms.stage import make_jaxpr
 from tests.numpy.agreement import agrees, has_right_derivatives, integers, normal
 
 A, K, T, V = normal(3, 4), integers(3, 4), normal(2, 3, 4), normal(4)
@@ -106,6 +108,20 @@ def test_small_integers_are_summed_in_32_bits():
     assert jnp.sum(jnp.full(3, 100, jnp.int8)).dtype == jnp.int32
     assert int(jnp.sum(jnp.full(3, 100, jnp.int8))) == 300
     assert jnp.sum(jnp.full(3, 200, jnp.uint8)).dtype == jnp.uint32
+
+
+def test_truth_values_are_counted():
+    x = np.array([[True, False, True], [True, True, False]])
+    agrees("sum", x)
+    agrees("sum", x, axis=0, keepdims=True)
+    agrees("sum", x, axis=1, where=np.array([True, False, True]), initial=7)
+    agrees("sum", x, axis=())
+    assert jnp.sum(x).dtype == jnp.int32
+    assert jnp.sum(x, dtype=jnp.int8).dtype == jnp.int8
+    assert float(jnp.sum(x, dtype=jnp.float32)) == 4.0
+    with config.context(enable_x64=True):
+        assert jnp.sum(x).dtype == jnp.int64
+    assert "count" in str(make_jaxpr(jnp.sum)(x))
 
 
 def test_halves_are_averaged_in_floats():

@@ -44,6 +44,17 @@ def test_integers_of_any_number_are_folded_right(n):
     assert not compiled(reduction.reduce_and, x, (0,))
 
 
+@pytest.mark.parametrize("shape", [*SHAPES, *((n,) for n in LENGTHS)])
+@pytest.mark.parametrize("least", [0, 1, 2])
+def test_truth_values_are_counted_right_over_every_axis(shape, least):
+    x = RNG.integers(0, 3, shape) >= least  # all, most and a third of them
+    for size in range(1, x.ndim + 1):
+        for axes in itertools.combinations(range(x.ndim), size):
+            found = compiled(reduction.count, x, axes, dtypes.int32)
+            assert found.dtype == np.int32
+            np.testing.assert_array_equal(found, np.count_nonzero(x, axes))
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_axis_is_folded_right(shape):
     x = RNG.integers(-99, 99, shape, dtype=np.int32)

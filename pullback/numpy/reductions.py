@@ -201,12 +201,13 @@ def mean(
     *,
     where: Any = None,
 ) -> Value:
-    """Give the arithmetic mean over axes; float16 is summed in float32."""
+    """Give the mean over axes: float16 is summed in float32, booleans are counted."""
     a, axes = _operand(a, axis, where, "mean")
     found = to_inexact(a.dtype) if dtype is None else dtypes.canonical(dtype)
     half = found in (dtypes.float16, dtypes.bfloat16)
-    x = convert(a, dtypes.float32 if half else found)
-    total = sum(x, axes, keepdims=keepdims, where=where)
+    wide = dtypes.float32 if half else found
+    x = a if a.dtype == dtypes.bool_ else convert(a, wide)
+    total = convert(sum(x, axes, keepdims=keepdims, where=where), wide)
     return convert(_divided(total, _count(x, axes, where, keepdims)), found)
 
 

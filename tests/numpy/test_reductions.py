@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
+from pullback.calls.jit import jit
 from pullback.config import config
 from pullback.errors import ArgumentError, DtypeError, NotAnArrayError, ShapeError
 from pullback.transforms.derivatives import grad
@@ -122,6 +123,12 @@ def test_truth_values_are_counted():
     with config.context(enable_x64=True):
         assert jnp.sum(x).dtype == jnp.int64
     assert "count" in str(make_jaxpr(jnp.sum)(x))
+    agrees("mean", x, axis=0)
+    assert jnp.mean(x).dtype == jnp.float32
+    # As floats, one by one, they would be no more than 2**24.
+    many = np.ones((3, 2**24), bool)
+    assert float(jit(jnp.mean)(many)) == 1.0
+    assert float(jit(lambda x: jnp.mean(x, dtype=jnp.float16))(many)) == 1.0
 
 
 def test_halves_are_averaged_in_floats():

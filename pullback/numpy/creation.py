@@ -354,12 +354,20 @@ def linspace(
 def _spaced(
     start: Value, stop: Value, num: int, intervals: int, endpoint: bool
 ) -> Value:
-    """Space numbers along a new first axis; the ends are met exactly."""
+    """Space numbers along a new first axis, in order; the ends are met exactly."""
+    if start.dtype in (dtypes.float16, dtypes.bfloat16):  # these do not count far
+        first, last = (table.convert(x, dtypes.float32) for x in (start, stop))
+        out = _spaced(first, last, num, intervals, endpoint)
+        return table.convert(out, start.dtype)
     shape = (num, *start.shape)
     place = broadcasted_iota(start.dtype, shape, 0)
     t = table.div(place, filled((), max(intervals, 1), start.dtype))
-    one = ufuncs.one_like(t)
-    out = table.add(table.mul(start, table.sub(one, t)), table.mul(stop, t))
+    span = table.sub(stop, start)
+    out = table.add(start, table.mul(span, t))
+    if not dtypes.is_complex(span.dtype):
+        # Where the span is more than the dtype holds; these are not always in order.
+        mixed = table.add(table.mul(start, table.sub(1, t)), table.mul(stop, t))
+        out = table.select(table.is_finite(span), out, mixed)
     if endpoint and num > 1:
         rest = slice_in_dim(out, 0, num - 1, 0)
         return concatenate([rest, structural.expand_axes(stop, (0,))], 0)

@@ -138,32 +138,35 @@ def searchsorted(
         )
     if sorter is not None:
         a = taking.take(a, sorter, mode="clip")
-    n = a.shape[0]
     dtype = dtypes.scalar_dtype(int)
-    low = structural.full(v.shape, 0, dtype)
-    high = structural.full(v.shape, n, dtype)
-    if not n:
-        return low
-    goes_before = table.lt if side == "left" else table.le
-    for _ in range(n.bit_length()):
-        middle = table.shift_right_arithmetic(table.add(low, high), one_of(dtype))
-        at = taking.take(a, middle, mode="clip")
-        open_ = table.lt(low, high)
-        later = table.or_(goes_before(at, v), _only_nan(v, at, side))
-        low = table.select(table.and_(open_, later), table.add(middle, 1), low)
-        high = table.select(table.and_(open_, table.not_(later)), middle, high)
-    return low
+    places = structural.full(v.shape, 0, dtype)
+    rest = a.shape[0]
+    goes_before = _before_left if side == "left" else _before_right
+
+    def passed(offset: int, by: int) -> Value:
+        """Where the element at an offset belongs before that of v, a number, else 0."""
+        at = taking.take(a, table.add(places, offset), mode="promise_in_bounds")
+        return table.select(goes_before(at, v), by, structural.full(v.shape, 0, dtype))
+
+    # What is looked for stands among the `rest` elements from `places` on, or after.
+    while rest > 1:
+        half = rest // 2
+        places = table.add(places, passed(half - 1, half))
+        rest -= half
+    return table.add(places, passed(0, 1)) if rest else places
 
 
-def one_of(dtype: dtypes.Dtype) -> Value:
-    """Give a scalar one of a dtype."""
-    return structural.full((), 1, dtype)
+def _before_left(at: Value, v: Value) -> Value:
+    """Whether `at` belongs before v, and not beside it; nan comes last."""
+    return table.or_(
+        ufuncs.less(at, v),
+        table.and_(composed.isnan(v), table.not_(composed.isnan(at))),
+    )
 
 
-def _only_nan(v: Value, at: Value, side: str) -> Value:
-    """Give where v is nan and belongs after `at`: nan sorts last."""
-    nan = composed.isnan(v)
-    return nan if side == "right" else table.and_(nan, table.not_(composed.isnan(at)))
+def _before_right(at: Value, v: Value) -> Value:
+    """Whether `at` belongs before v or beside it; nan comes last."""
+    return table.or_(ufuncs.less_equal(at, v), composed.isnan(v))
 
 
 def digitize(x: Any, bins: Any, right: bool = False) -> Value:
@@ -204,7 +207,9 @@ def bincount(
                 mend="Shift them.",
             )
         length = max(minlength, int(known.max()) + 1 if known.size else 0)
-    unit: Any = one_of(dtypes.scalar_dtype(int)) if weights is None else weights
+    unit: Any = weights
+    if weights is None:
+        unit = structural.full((), 1, dtypes.scalar_dtype(int))
     unit = creation.asarray(unit)
     start = structural.full((length,), ufuncs.scalar_like(unit, 0), unit.dtype)
     places = x if x.dtype.kind == "u" else table.max(x, 0)

@@ -142,6 +142,32 @@ def test_linspace_meets_its_traced_ends():
     assert out[-1] == np.float32(0.7)
 
 
+@pytest.mark.parametrize("low", [1e8, -1e8, 0.1])
+def test_linspace_of_traced_ends_is_in_order(low):
+    # Of 3,001 numbers between ends of which these are neighbours, most are equal.
+    high = np.nextafter(np.float32(low), np.float32(np.inf))
+    out = np.asarray(jit(lambda a, b: jnp.linspace(a, b, 3001))(np.float32(low), high))
+    assert (np.diff(out) >= 0).all()
+    assert set(out) == {np.float32(low), high}
+
+
+def test_linspace_spans_more_than_its_dtype_holds():
+    ends = np.float32(-3e38), np.float32(3e38)
+    out = jit(lambda a, b: jnp.linspace(a, b, 5))(*ends)
+    np.testing.assert_allclose(out, np.linspace(-3e38, 3e38, 5), rtol=1e-6, atol=1e30)
+    has_right_derivatives(lambda x: jnp.linspace(x[0], x[1], 5), V[:2])
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("float16", 11), ("bfloat16", 8)])
+def test_linspace_of_halves_is_rounded_once(dtype, bits):
+    ends = jnp.asarray([-1, 3], dtype)
+    out = jit(lambda a, b: jnp.linspace(a, b, 5001))(*ends)
+    assert out.dtype == dtype
+    half_ulp = 1.001 * 2.0**-bits
+    wanted = np.linspace(-1, 3, 5001)
+    np.testing.assert_allclose(out.astype(jnp.float32), wanted, half_ulp, 1e-7)
+
+
 def test_linspace_gives_the_step():
     agrees("linspace", 0.0, 1.0, 5, retstep=True)
     agrees("linspace", V, V + 2, 5, retstep=True)

@@ -55,6 +55,10 @@ def test_search_agrees_with_numpy(side):
     agrees("searchsorted", edges, edges, side)
     agrees("searchsorted", np.sort(HOLES), HOLES, side)
     agrees("searchsorted", edges[:0], A, side)
+    for n in range(10):  # each way to halve what is left
+        agrees("searchsorted", np.arange(n), np.arange(-1, n + 1), side)
+    complexes = np.sort_complex(A[0] + 1j * A[1])
+    agrees("searchsorted", complexes, np.append(complexes, 0.3j), side)
     agrees("searchsorted", edges[:1], np.float32(0.5), side)
     order = np.argsort(V)
     agrees("searchsorted", V, A, side, sorter=order)

@@ -188,6 +188,16 @@ RANGES = {
         Range("small, log-spaced", spaced(None, 1.0)),
         Range("-50 to 50", uniform(-50, 50)),
     ],
+    "cosh": [Range("-50 to 50", uniform(-50, 50)), Range("-2 to 2", uniform(-2, 2))],
+    "erf": [
+        Range("small, log-spaced", spaced(None, 1.0)),
+        Range("-5 to 5", uniform(-5, 5)),
+    ],
+    "erfc": [
+        Range("-5 to 1", uniform(-5, 1)),
+        Range("1 to 9", uniform(1, 9)),
+        Range("9 to 26", uniform(9, 26)),
+    ],
     "asinh": [
         Range("small, log-spaced", spaced(None, 1.0)),
         Range("-50 to 50", uniform(-50, 50)),
@@ -217,6 +227,9 @@ EXACT = {
     "log": mp.log,
     "log1p": mp.log1p,
     "sinh": mp.sinh,
+    "cosh": mp.cosh,
+    "erf": mp.erf,
+    "erfc": mp.erfc,
     "asinh": mp.asinh,
     "acosh": mp.acosh,
     "atanh": mp.atanh,

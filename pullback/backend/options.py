@@ -11,14 +11,21 @@ from typing import Any
 #: The compiler's debug options: names and values.
 Options = tuple[tuple[str, Any], ...]
 
-# Compile flags. Measured on a 2-core AVX-512 host with jaxlib 0.10.2: without fusion
-# emitters a program of one operation compiles in 12 ms instead of 22, of 100 in 44
-# instead of 55, with results equal to the last bit and running times within 10 % for
-# elementwise operations, reductions and slices; fused transposes up to 1000 x 1000 run
-# 10 times faster. Loops run 1.5 times slower, matrix products with an epilogue 1.3
-# times, transposes of 3000 x 3000 1.25 times, scatters of 1e5 elements 2.2 times. So
-# without, for small programs that have none of these: tests/backend/test_options.py.
-NO_FUSION_EMITTERS: Options = (("xla_cpu_use_fusion_emitters", False),)
+# The compiler writes a loop in one of two ways, measured on a 2-core AVX-512 host with
+# jaxlib 0.10.2 by `python -m tools.loop_code`:
+#
+# - The older compiles in 2/3 of the time: one fused loop in 15 ms instead of 22. But it
+#   lets a loop whose result takes its operand's memory run without vectors: tanh of a
+#   matrix product takes 15 times as long.
+# - The newer knows better for fused loops, and worse for an operation that is a loop of
+#   its own: add takes 4 times as long, exp 2.5 times, rsqrt 14 times.
+#
+# So: the older for small arrays, else the newer for fused loops, and for others too
+# where one that is dear without vectors may take its operand's memory. Transposes up to
+# 360 x 360 are 1.4 times faster the older way, larger ones up to 15 times slower.
+OLDER_LOOPS: Options = (("xla_cpu_use_fusion_emitters", False),)
+NEWER_FUSED_LOOPS: Options = (("xla_disable_hlo_passes", "fusion-wrapper"),)
+NEWER_LOOPS: Options = ()
 # The compiler prefers vectors of 256 bits, for processors that lower their clock for
 # wider ones. Those with AVX-512 VBMI2 (Ice Lake, Zen 4 and later) are taken not to. On
 # the one measured, a Zen 5, 512 bits run tanh in 0.56 of the time, sinh in 0.55, an
@@ -26,18 +33,31 @@ NO_FUSION_EMITTERS: Options = (("xla_cpu_use_fusion_emitters", False),)
 # compiling takes as long.
 WIDE_VECTORS: Options = (("xla_cpu_prefer_vector_width", 512),)
 WIDE_FLAG = "avx512_vbmi2"
+# With these the compiler's own arc tangent, by the newer way to write loops, is wrong:
+# it calls a function that it does not have at this width. Logarithms of complex numbers
+# are made of it.
+NOT_WIDE = re.compile("[.]atan|complex<")
 # Formulas for the host (`primitives/host_math`) are 30 to 150 straight lines each that
 # compile as one loop: they do not count.
 HOST_FORMULA = "  func.func private @host_"
-SMALL_PROGRAM = 200
-SMALL_PRODUCT, SMALL_SCATTER, SMALL_TRANSPOSE = 2**14, 2**12, 2**21
+SMALL_PROGRAM = 200  # lines
+SMALL_ARRAY, SMALL_SCATTER, SMALL_TRANSPOSE = 2**10, 2**12, 2**17
+#: Operations that take several times as long without vectors,
+DEAR = re.compile(
+    "(?:stablehlo|chlo)[.](?:exp|log|tan|sin|cos|sqrt|rsqrt|cbrt|pow|div|rem|atan|erf)"
+)
+#: and those that are in no loop with what follows them.
+APART = re.compile(
+    "stablehlo[.](?:dot|convolution|reduce|sort|while|case|custom_call|fft|cholesky|triangular)"
+)
 
 
 def choose_options(text: str) -> Options:
     """Choose compile flags by the shape of a program; see the measurements above."""
     if HOST_FORMULA in text:
         text = without_formulas(text)
-    return vector_width() + choose_emitters(text)
+    width = () if NOT_WIDE.search(text) else vector_width()
+    return width + choose_loops(text)
 
 
 @functools.cache
@@ -56,18 +76,22 @@ def without_formulas(text: str) -> str:
     return "".join([first, *kept])
 
 
-def choose_emitters(text: str) -> Options:
-    """Choose whether to use the compiler's newer way to write loops."""
-    if text.count("\n") > SMALL_PROGRAM or "stablehlo.while" in text:
-        return ()
-    size = largest_array(text)
-    if "stablehlo.dot" in text or "stablehlo.convolution" in text:
-        return NO_FUSION_EMITTERS if size <= SMALL_PRODUCT else ()
-    if "stablehlo.scatter" in text and size > SMALL_SCATTER:
-        return ()
-    if "stablehlo.transpose" in text and size > SMALL_TRANSPOSE:
-        return ()
-    return NO_FUSION_EMITTERS
+def choose_loops(text: str) -> Options:
+    """Choose how the compiler writes loops."""
+    if text.count("\n") <= SMALL_PROGRAM and "stablehlo.while" not in text:
+        size = largest_array(text)
+        if (
+            size <= SMALL_ARRAY
+            or ("stablehlo.transpose" in text and size <= SMALL_TRANSPOSE)
+            or ("stablehlo.scatter" in text and size <= SMALL_SCATTER)
+        ):
+            return OLDER_LOOPS
+    # The compiler has no other code for these.
+    if "stablehlo.scatter" in text:
+        return NEWER_LOOPS
+    if DEAR.search(text) and APART.search(text):
+        return NEWER_LOOPS
+    return NEWER_FUSED_LOOPS
 
 
 def largest_array(text: str) -> int:

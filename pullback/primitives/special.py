@@ -123,14 +123,14 @@ def gaussian(x: Value) -> Value:
 erf: Elementwise = Elementwise(
     "erf",
     by_scipy("erf"),
-    by_chlo("erf"),
+    by_formula("erf", by_chlo("erf")),
     "f",
     [lambda t, ans, x: mul(t, mul(gaussian(x), _ROOT))],
 )
 erfc: Elementwise = Elementwise(
     "erfc",
     by_scipy("erfc"),
-    by_chlo("erfc"),
+    by_formula("erfc", by_chlo("erfc")),
     "f",
     [lambda t, ans, x: mul(t, mul(gaussian(x), -_ROOT))],
 )

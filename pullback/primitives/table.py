@@ -219,7 +219,7 @@ atan2: Row = Row(
 )
 sinh: Row = Row("sinh", np.sinh, by_formula("sinh", "chlo.sinh"), FLOAT,
     [lambda t, ans, x: mul(t, cosh(x))])
-cosh: Row = Row("cosh", np.cosh, "chlo.cosh", FLOAT,
+cosh: Row = Row("cosh", np.cosh, by_formula("cosh", "chlo.cosh"), FLOAT,
     [lambda t, ans, x: mul(t, sinh(x))])
 tanh: Row = Row("tanh", np.tanh, "stablehlo.tanh", FLOAT,
     [lambda t, ans, x: mul(t, sub(1.0, mul(ans, ans)))])

@@ -4,16 +4,20 @@ import numpy as np
 import pytest
 
 from pullback.backend.options import (
-    NO_FUSION_EMITTERS,
+    NEWER_FUSED_LOOPS,
+    NEWER_LOOPS,
+    OLDER_LOOPS,
     SMALL_PROGRAM,
-    choose_emitters,
+    choose_loops,
     choose_options,
     largest_array,
     vector_width,
 )
 from pullback.calls.jit import jit
 from pullback.primitives.structural import reduce_sum, transpose
-from pullback.primitives.table import add, div, exp, mul, sin, tanh
+from pullback.primitives.table import add, atan, atan2, div, exp, mul, sin, tanh
+
+MIDDLING, LARGE = "tensor<100x100xf32>", "tensor<1000x1000xf32>"
 
 
 def text_of(*operations, type="tensor<8x8xf32>"):
@@ -24,30 +28,38 @@ def text_of(*operations, type="tensor<8x8xf32>"):
 @pytest.mark.parametrize(
     ("text", "chosen"),
     [
-        (text_of("sine", "reduce"), NO_FUSION_EMITTERS),
-        (text_of("sine", "while"), ()),
-        (text_of("dot_general"), NO_FUSION_EMITTERS),
-        (text_of("dot_general", type="tensor<512x512xf32>"), ()),
-        (text_of("convolution", type="tensor<512x512xf32>"), ()),
-        (text_of("transpose", type="tensor<1000x1000xf32>"), NO_FUSION_EMITTERS),
-        (text_of("transpose", type="tensor<3000x3000xf32>"), ()),
-        (text_of("scatter", type="tensor<1000xf32>"), NO_FUSION_EMITTERS),
-        (text_of("scatter", type="tensor<100000xf32>"), ()),
-        (text_of("sine", type="tensor<3000x3000xf32>"), NO_FUSION_EMITTERS),
-        (text_of(*["sine"] * (SMALL_PROGRAM + 2)), ()),
+        (text_of("sine", "reduce"), OLDER_LOOPS),
+        (text_of("dot_general"), OLDER_LOOPS),
+        (text_of("sine", type=MIDDLING), NEWER_FUSED_LOOPS),
+        (text_of("sine", "convert", type=MIDDLING), NEWER_FUSED_LOOPS),
+        (text_of("add", "dot_general", type=MIDDLING), NEWER_FUSED_LOOPS),
+        (text_of("sine", "dot_general", type=MIDDLING), NEWER_LOOPS),
+        (text_of("divide", "convolution", type=MIDDLING), NEWER_LOOPS),
+        (text_of("sine", "while"), NEWER_LOOPS),
+        (text_of("add", "while"), NEWER_FUSED_LOOPS),
+        (text_of("transpose", type=MIDDLING), OLDER_LOOPS),
+        (text_of("transpose", type=LARGE), NEWER_FUSED_LOOPS),
+        (text_of("scatter", type="tensor<2000xf32>"), OLDER_LOOPS),
+        (text_of("scatter", type=LARGE), NEWER_LOOPS),
+        (text_of(*["add"] * (SMALL_PROGRAM + 2)), NEWER_FUSED_LOOPS),
     ],
 )
 def test_flags_follow_the_shape_of_the_program(text, chosen):
-    assert choose_emitters(text) == chosen
+    assert choose_loops(text) == chosen
     assert choose_options(text) == vector_width() + chosen
 
 
+@pytest.mark.parametrize("text", [text_of("atan2"), "tensor<4xcomplex<f32>>"])
+def test_arc_tangents_have_no_wide_vectors(text):
+    assert choose_options(text) == OLDER_LOOPS
+
+
 def test_formulas_for_the_host_do_not_count():
-    body = "\n".join(["line"] * SMALL_PROGRAM)
+    body = text_of(*["divide"] * (SMALL_PROGRAM + 2))
     formula = f"  func.func private @host_sin() {{\n{body}\n}}\n"
     text = f"module {{\n  func.func public @main() {{}}\n{formula}}}"
-    assert choose_emitters(text) == ()
-    assert choose_options(text) == vector_width() + NO_FUSION_EMITTERS
+    assert choose_loops(text) == NEWER_FUSED_LOOPS
+    assert choose_options(text) == vector_width() + OLDER_LOOPS
 
 
 def test_the_largest_array_is_found():
@@ -64,9 +76,39 @@ def test_the_largest_array_is_found():
         lambda x: div(exp(x), reduce_sum(exp(x), (0, 1))),
     ],
 )
-def test_results_do_not_depend_on_the_flags(f):
-    lowered = jit(f).lower(np.zeros((64, 64), "f4"))
-    x = np.random.default_rng(0).normal(size=(64, 64)).astype("f4")
-    usual = lowered.compile({})(x)
-    quick = lowered.compile(dict(NO_FUSION_EMITTERS))(x)
-    np.testing.assert_allclose(usual, quick, rtol=1e-6)
+@pytest.mark.parametrize("size", [8, 64, 400])
+def test_results_do_not_depend_on_the_flags(f, size):
+    x = np.random.default_rng(0).normal(size=(size, size)).astype("f4")
+    lowered = jit(f).lower(x)
+    found = [
+        lowered.compile(dict(flags))(x)
+        for flags in (NEWER_LOOPS, NEWER_FUSED_LOOPS, OLDER_LOOPS)
+    ]
+    for other in found[1:]:
+        np.testing.assert_allclose(found[0], other, rtol=1e-6)
+
+
+def test_a_loop_in_its_operands_memory_uses_vectors():
+    # Its loop is no fusion: the quotient is used twice, and so kept.
+    def f(x):
+        quotient = div(x, add(x, x))
+        return mul(quotient, tanh(quotient))
+
+    text = jit(f).lower(np.ones((64, 64), "f4")).as_text()
+    assert choose_loops(text) == NEWER_FUSED_LOOPS
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4"])
+def test_the_compilers_arc_tangent_is_right_in_large_programs(dtype):
+    def f(x, y):
+        found = []
+        for i in range(SMALL_PROGRAM):
+            found.append(add(atan(add(x, float(i))), atan2(add(y, float(i)), 1.0)))
+        return found
+
+    x, y = np.linspace(-3, 3, 2 * 64).astype(dtype).reshape(2, 64)
+    lowered = jit(f).lower(x, y)
+    assert choose_options(lowered.as_text()) == NEWER_FUSED_LOOPS
+    for i, found in enumerate(lowered.compile()(x, y)):
+        wanted = np.arctan(x + i) + np.arctan2(y + i, 1.0)
+        np.testing.assert_allclose(found, wanted, rtol=0.01, atol=0.01)

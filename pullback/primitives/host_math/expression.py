@@ -217,7 +217,8 @@ def halved(x: Term) -> Term:
     """Halve a quotient of twice the dividend.
 
     A division whose result is used more than once keeps the compiler from fusing what
-    is around it; a multiplication does not. See test_host_math.py.
+    is around it; a multiplication does not, unless one by a constant comes next, with
+    which it is made one. See test_host_math.py.
     """
     return x * 0.5
 

@@ -1,13 +1,19 @@
-"""sinh, asinh, acosh and atanh, and the logarithm of 1 + x in float32."""
+"""sinh, cosh, asinh, acosh and atanh, and the logarithm of 1 + x in float32."""
 
 from __future__ import annotations
 
 import math
 
 from pullback import dtypes
-from pullback.primitives.host_math.coefficients import EXP2, LOG2_WIDE, SINH
+from pullback.primitives.host_math.coefficients import (
+    EXP2,
+    LOG2_WIDE,
+    SINH,
+    SINH_DOUBLE,
+)
 from pullback.primitives.host_math.expression import Term, halved, polynomial
 from pullback.primitives.host_math.power import (
+    exp_of_sum,
     log2_of,
     log_positive,
     power_of_two,
@@ -23,19 +29,30 @@ _LARGE = 2.0**28
 # -- float32, by float64 ---------------------------------------------------------------
 
 
-def sinh_single(x: Term) -> Term:
-    """Give the hyperbolic sine of float32."""
-    size = abs(x.to(dtypes.float64))
+def half_exponentials(size: Term) -> tuple[Term, Term]:
+    """Give half of e^x and of e^-x for x >= 0, to 34 bits, for results in float32."""
     t = (size * (1 / _LN2)).min(300.0)
     n = t.round()
     rest = t - n
     square = rest * rest
     even, odd = polynomial(square, EXP2[::2]), rest * polynomial(square, EXP2[1::2])
     rising = (even + odd) * power_of_two(n - 1.0)
-    falling = (even - odd) * power_of_two(-1.0 - n)
+    return rising, (even - odd) * power_of_two(-1.0 - n)
+
+
+def sinh_single(x: Term) -> Term:
+    """Give the hyperbolic sine of float32."""
+    size = abs(x.to(dtypes.float64))
+    rising, falling = half_exponentials(size)
     near = size * polynomial(size * size, SINH)
     found = (size < 1.0).choose(near, rising - falling).to(dtypes.float32)
     return kept_if_small(x, found)
+
+
+def cosh_single(x: Term) -> Term:
+    """Give the hyperbolic cosine of float32."""
+    rising, falling = half_exponentials(abs(x.to(dtypes.float64)))
+    return (rising + falling).to(dtypes.float32)
 
 
 def kept_if_small(x: Term, found: Term) -> Term:
@@ -91,6 +108,20 @@ def log1p_single(x: Term) -> Term:
 
 
 # -- float64 ---------------------------------------------------------------------------
+
+
+def sinh_double(x: Term) -> Term:
+    """Give the hyperbolic sine of float64."""
+    size = abs(x)
+    rising = exp_of_sum(size, 0.0, 1.0)
+    near = size * polynomial(size * size, SINH_DOUBLE)
+    return kept_if_small(x, (size < 1.0).choose(near, rising - 0.25 / rising))
+
+
+def cosh_double(x: Term) -> Term:
+    """Give the hyperbolic cosine of float64."""
+    rising = exp_of_sum(abs(x), 0.0, 1.0)
+    return rising + 0.25 / rising
 
 
 def log1p_or_log_twice(x: Term, large: Term, size: Term) -> Term:

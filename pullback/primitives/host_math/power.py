@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from pullback import dtypes
-from pullback.primitives.host_math.coefficients import CBRT, EXP2, LOG2
+from pullback.primitives.host_math.coefficients import CBRT, EXP2, EXP_REST, LOG2
 from pullback.primitives.host_math.expression import Term, halved, polynomial, widen
 
 _INT64 = np.dtype("i8")
@@ -108,6 +108,27 @@ def log1p_double(x: Term) -> Term:
     found = x.equals(-1.0).choose(-math.inf, found)
     found = (x >= -1.0).choose(found, math.nan)
     return (abs(x) < 2.0**-54).choose(x, found)
+
+
+# -- the natural exponential -----------------------------------------------------------
+
+
+def exp_of_sum(high: Term, low: Term | float, halvings: float = 0.0) -> Term:
+    """Give 2**-`halvings` e**(`high` + `low`) of float64, `low` a small correction."""
+    high = high.max(-800.0).min(800.0)
+    n = (high * (1 / math.log(2))).round()
+    # Its product with a number of 11 bits is exact.
+    r = high - n * _LN2_PARTS[0]
+    tail = low - n * _LN2_PARTS[1]
+    total = r + tail
+    found = 1.0 + (r + (tail + total * total * polynomial(total, EXP_REST)))
+    return scaled(found, n - halvings)
+
+
+def scaled(x: Term, n: Term) -> Term:
+    """Give 2**n x, by two factors, since 2**n alone may be beyond the range."""
+    half = (n * 0.5).round()
+    return x * power_of_two(half) * power_of_two(n - half)
 
 
 # -- cube roots ------------------------------------------------------------------------
@@ -239,10 +260,7 @@ def exp2_of_sum(high: Term, low: Term) -> Term:
     square = r * r
     even = r - square * polynomial(square, _EXP)
     quotient = (r * even) / (even - 2.0)
-    found = 1.0 - ((quotient - (lacks + r * lacks)) - r)
-    # Two factors, since 2**n alone may be beyond the range.
-    half = (n * 0.5).round()
-    found = found * power_of_two(half) * power_of_two(n - half)
+    found = scaled(1.0 - ((quotient - (lacks + r * lacks)) - r), n)
     found = (z > 1100.0).choose(math.inf, found)
     return (z < -1100.0).choose(0.0, found)
 

@@ -11,6 +11,7 @@ from pullback import dtypes
 from pullback.core.aval import Aval
 from pullback.primitives.host_math import (
     circular,
+    error,
     gamma,
     hyperbolic,
     inverse,
@@ -39,10 +40,13 @@ FORMULAS: MappingProxyType[str, tuple[Formula | None, Formula | None]] = (
             "cbrt": (power.cbrt_single, power.cbrt_double),
             "log": (None, power.log_double),
             "log1p": (hyperbolic.log1p_single, power.log1p_double),
-            "sinh": (hyperbolic.sinh_single, None),
+            "sinh": (hyperbolic.sinh_single, hyperbolic.sinh_double),
+            "cosh": (hyperbolic.cosh_single, hyperbolic.cosh_double),
             "asinh": (hyperbolic.asinh_single, hyperbolic.asinh_double),
             "acosh": (hyperbolic.acosh_single, hyperbolic.acosh_double),
             "atanh": (hyperbolic.atanh_single, hyperbolic.atanh_double),
+            "erf": (None, error.erf_double),
+            "erfc": (error.erfc_single, error.erfc_double),
             "lgamma": (gamma.lgamma_single, gamma.lgamma_double),
             "digamma": (gamma.digamma_single, gamma.digamma_double),
         }

@@ -454,11 +454,12 @@ def write_step(carry: Carry, f: Any, in_tree: tree.TreeDef) -> Written:
 def check_condition(f: Any, holds: Written) -> None:
     """Raise unless a condition gives one scalar boolean."""
     found = holds.jaxpr.out_avals
-    if len(found) == 1 and found[0].matches(Aval((), dtypes.bool_)):
+    bare = holds.out_tree == tree.leaf_structure
+    if bare and found[0].matches(Aval((), dtypes.bool_)):
         return
-    given = ", ".join(map(str, found))
+    given = holds.out_tree.unflatten(found)
     raise ControlFlowError(
-        f"while_loop: the condition {name_of(f)} gave ({given}); it must give a scalar "
+        f"while_loop: the condition {name_of(f)} gave {given}; it must give a scalar "
         "boolean, bool[].",
         where=called_at(),
         mend="Compare, and reduce with jnp.all or jnp.any.",

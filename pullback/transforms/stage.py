@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pullback import tree
+from pullback import dtypes, tree
 from pullback.collector import resting_collector
 from pullback.core.array import SCALARS, Array
 from pullback.core.aval import Aval, ShapeDtypeStruct
-from pullback.core.calling import as_value, check_callable, leaf_names
+from pullback.core.calling import as_value, check_callable, leaf_names, out_of_range
 from pullback.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var
 from pullback.core.origin import called_at, name_of, user_origin
 from pullback.core.primitive import Primitive
@@ -102,7 +102,10 @@ class StageTrace(Trace):
         if kind is StageTracer and x.trace is self:
             return x.var  # type: ignore[no-any-return]
         if kind in SCALARS:
-            return Literal(x, aval or aval_of(x))
+            aval = aval or aval_of(x)
+            if kind is int and not 0 <= x < 128:
+                check_range(x, aval)
+            return Literal(x, aval)
         if not isinstance(x, Tracer):
             x = as_value(x)
             if not x.shape:
@@ -128,6 +131,18 @@ class StageTrace(Trace):
             if not needed.isdisjoint(eqn.outputs):
                 needed.update(v for v in eqn.inputs if isinstance(v, Var))
         return [name for v, name in zip(self.inputs, self.input_names()) if v in needed]
+
+
+def check_range(x: int, aval: Aval) -> None:
+    """Raise unless the type a Python integer is to have can hold it, as NumPy does.
+
+    Raises:
+        IntegerRangeError: it cannot.
+    """
+    if dtypes.is_integer(aval.dtype):
+        limits = dtypes.iinfo(aval.dtype)
+        if not limits.min <= x <= limits.max:
+            raise out_of_range(x, aval.dtype)
 
 
 def stage_flat(

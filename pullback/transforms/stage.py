@@ -241,13 +241,16 @@ def input_aval(x: Any, who: str) -> Aval:
 
 
 def make_jaxpr(
-    fun: Callable[..., Any], static_argnums: int | Sequence[int] = ()
-) -> Callable[..., ClosedJaxpr]:
+    fun: Callable[..., Any],
+    static_argnums: int | Sequence[int] = (),
+    return_shape: bool = False,
+) -> Callable[..., Any]:
     """Give a function that shows what `fun` does on given arguments, as a jaxpr.
 
     Args:
         fun: a function of pytrees of arrays.
         static_argnums: positions passed on as they are, negative ones from the end.
+        return_shape: give also what `eval_shape` would.
 
     Returns:
         A function of its arguments (or `ShapeDtypeStruct`s in their place) that gives
@@ -265,7 +268,7 @@ def make_jaxpr(
     check_callable(fun, "make_jaxpr")
     marked = (static_argnums,) if isinstance(static_argnums, int) else static_argnums
 
-    def jaxpr_maker(*args: Any, **kwargs: Any) -> ClosedJaxpr:
+    def jaxpr_maker(*args: Any, **kwargs: Any) -> Any:
         """Stage the function on these arguments."""
         static = {i + len(args) if i < 0 else i for i in marked}
         dynamic = [x for i, x in enumerate(args) if i not in static]
@@ -275,7 +278,8 @@ def make_jaxpr(
             full = [x if i in static else next(rest) for i, x in enumerate(args)]
             return fun(*full, **kw)
 
-        return stage(call if static else fun, dynamic, kwargs)[0]
+        closed, out_tree = stage(call if static else fun, dynamic, kwargs)
+        return (closed, output_shapes(closed, out_tree)) if return_shape else closed
 
     return jaxpr_maker
 
@@ -283,7 +287,11 @@ def make_jaxpr(
 def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Give the output of `fun` with a `ShapeDtypeStruct` for each array, uncomputed."""
     check_callable(fun, "eval_shape")
-    closed, treedef = stage(fun, args, kwargs)
-    return treedef.unflatten(
+    return output_shapes(*stage(fun, args, kwargs))
+
+
+def output_shapes(closed: ClosedJaxpr, out_tree: tree.TreeDef) -> Any:
+    """Give a program's output with a `ShapeDtypeStruct` for each array."""
+    return out_tree.unflatten(
         [ShapeDtypeStruct(a.shape, a.dtype) for a in closed.out_avals]
     )

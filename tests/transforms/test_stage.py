@@ -287,3 +287,13 @@ def test_staging_must_refuse_integers_that_do_not_fit_the_dtype(number):
         jit(lambda x: x + number)(bytes_)
     assert jit(lambda x: x + 254)(bytes_)[0] == 255
     assert jit(lambda x: x * -(2**31))(1.0) == -(2.0**31)
+
+
+def test_make_jaxpr_must_give_the_types_of_the_output_if_asked():
+    def f(x, n):
+        return {"sum": x.sum(), "x": [x] * n}
+
+    jaxpr, shapes = make_jaxpr(f, static_argnums=1, return_shape=True)(jnp.ones(3), 2)
+    assert [a.shape for a in jaxpr.out_avals] == [(), (3,), (3,)]
+    wide = ShapeDtypeStruct((3,), "float32")
+    assert shapes == {"sum": ShapeDtypeStruct((), "float32"), "x": [wide, wide]}

@@ -23,7 +23,6 @@ with _resting_collector():
     from pullback.calls.jit import jit as jit
     from pullback.config import config as config
     from pullback.config import listeners as _listeners
-    from pullback.core.array import Array as Array
     from pullback.core.aval import ShapeDtypeStruct as ShapeDtypeStruct
     from pullback.core.zero import SymbolicZero as SymbolicZero
     from pullback.custom.closure import closure_convert as closure_convert
@@ -66,6 +65,9 @@ with _resting_collector():
         _gc.freeze()
         _gc.unfreeze()
 
+# `isinstance(x, Array)` holds for traced values too: code asks it of arguments.
+globals()["Array"] = core.array.Operators
+
 if _TYPE_CHECKING:
     from pullback import debug as debug
     from pullback import extend as extend
@@ -76,6 +78,7 @@ if _TYPE_CHECKING:
     from pullback import random as random
     from pullback import scipy as scipy
     from pullback import test_util as test_util
+    from pullback.core.array import Array as Array
     from pullback.drawing.picture import draw as draw
     from pullback.implicit.decorator import implicit_diff as implicit_diff
 

@@ -35,6 +35,10 @@ class ArgumentError(PullbackError, TypeError, ValueError):
     """An argument of a public function that cannot be used as given."""
 
 
+class IntegerRangeError(ArgumentError, OverflowError):
+    """A Python integer that the integer dtype it is to have cannot hold."""
+
+
 class IndexBoundsError(PullbackError, IndexError):
     """An index that an array of this shape does not have."""
 

@@ -123,7 +123,9 @@ def domain_of(name, place):
 def sample(name, place, dtype, shape):
     """Draw an operand in the operation's domain."""
     if dtype == dtypes.bool_:
-        return RNG.uniform(size=shape) < 0.5
+        # What `guard` says is not used must not matter; its cotangents are tried in
+        # tests/primitives/test_table.py.
+        return RNG.uniform(size=shape) < (1.0 if name == "guard" else 0.5)
     if not dtypes.is_inexact(dtype):
         low = 1 if dtype.kind == "u" or (place and name in POSITIVE_INTEGERS) else -4
         return np.asarray(RNG.integers(low, 7, shape)).astype(dtype)
@@ -134,8 +136,14 @@ def sample(name, place, dtype, shape):
     return np.asarray(x).astype(dtype)
 
 
+#: Operations whose first operand is a condition.
+CONDITIONAL = ("guard", "select")
+
+
 def operand_dtypes(name, dtype, count):
-    return [dtypes.bool_, dtype, dtype] if name == "select" else [dtype] * count
+    if name in CONDITIONAL:
+        return [dtypes.bool_, *[dtype] * (count - 1)]
+    return [dtype] * count
 
 
 def elementwise_examples(operation):
@@ -156,7 +164,7 @@ def elementwise_examples(operation):
                     for i, (k, s) in enumerate(zip(kinds, shapes_now))
                 ]
                 examples.append((operation, operands))
-    if "f" in operation.kinds and name != "select":
+    if "f" in operation.kinds and name not in CONDITIONAL:
         operands = [sample(name, i, dtypes.float32, ()) for i in range(count)]
         examples.append((operation, [from_host(x[()], True) for x in operands]))
         examples += with_numbers(operation, name, count)

@@ -312,3 +312,18 @@ def test_nothing_in_the_project_imports_jax():
                 ):
                     guilty.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert guilty == []
+
+
+def test_traced_values_must_pass_for_arrays():
+    seen = []
+
+    def f(x):
+        seen.append(isinstance(x, pullback.Array) and isinstance(x, jnp.ndarray))
+        return x
+
+    pullback.jit(f)(1.0)
+    pullback.grad(f)(1.0)
+    pullback.vmap(f)(jnp.ones(2))
+    assert seen == [True] * 3
+    assert isinstance(jnp.ones(2), pullback.Array)
+    assert not isinstance(1.0, pullback.Array)

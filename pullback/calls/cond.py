@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pullback import dtypes, tree
+from pullback.calls.by_element import choose_elements, with_scalars
 from pullback.calls.interpret import plan, run_raw
 from pullback.calls.program import (
     Written,
@@ -39,8 +40,8 @@ from pullback.core.primitive import Dim, Primitive
 from pullback.core.trace import Value, aval_of
 from pullback.core.zero import Unknown, is_zero
 from pullback.errors import ArgumentError, ControlFlowError, LinearityError
-from pullback.primitives.structural import Full, frozen, is_known_zero, reshape
-from pullback.primitives.table import clamp, convert, eq, ne, select
+from pullback.primitives.structural import Full, frozen, is_known_zero
+from pullback.primitives.table import clamp, convert, ne
 from pullback.transforms.batch import batch_jaxpr
 from pullback.transforms.jvp import jvp_flat, jvp_jaxpr
 from pullback.transforms.linearize import (
@@ -173,9 +174,11 @@ class Cond(Primitive):
         return [t if n else y for t, n, y in zip(linear, parts.out_nonzero, results)]
 
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
-        in_dims = tuple(dims[1:])
-        plain = [batch_jaxpr(b, size, in_dims)[1] for b in self.branches]
         by_element = dims[0] is not None
+        in_dims = tuple(dims[1:])
+        if by_element:
+            in_dims = tuple(with_scalars(operands[1:], in_dims))
+        plain = [batch_jaxpr(b, size, in_dims)[1] for b in self.branches]
         force = [by_element or any(d is not None for d in ds) for ds in zip(*plain)]
         branches = tuple(
             [batch_jaxpr(b, size, in_dims, force)[0] for b in self.branches]
@@ -183,7 +186,7 @@ class Cond(Primitive):
         out_dims = [0 if f else None for f in force]
         if not by_element:
             return Cond(branches)(*operands), out_dims
-        outs = choose_elements(operands[0], size, branches, operands[1:])
+        outs = choose_elements(operands[0], branches, operands[1:], in_dims)
         return outs, out_dims
 
     def prune(
@@ -194,20 +197,6 @@ class Cond(Primitive):
         required = [any(flags) for flags in zip(*kept)]
         branches = tuple([prune_fixed(b, wanted, required)[0] for b in self.branches])
         return Cond(branches), [True, *required], wanted
-
-
-def choose_elements(
-    index: Value, size: int, branches: Sequence[Jaxpr], operands: Sequence[Value]
-) -> list[Value]:
-    """Run every branch on the whole batch, and choose for each element."""
-    results = [evaluate(b, operands) for b in branches]
-    outs = results[-1]
-    for i in range(len(branches) - 2, -1, -1):
-        outs = [
-            select(reshape(eq(index, i), (size,) + (1,) * (len(y.shape) - 1)), x, y)
-            for x, y in zip(results[i], outs)
-        ]
-    return outs
 
 
 # -- branches, transformed ------------------------------------------------------------

@@ -9,6 +9,7 @@ import numpy as np
 
 from pullback import dtypes, tree
 from pullback.calls.bounded_loop import LoopTangent, steps_again, unbounded
+from pullback.calls.by_element import guard_unused, where_used, with_scalars
 from pullback.calls.interpret import plan, run_raw
 from pullback.calls.program import (
     Carry,
@@ -37,8 +38,8 @@ from pullback.core.trace import Value
 from pullback.core.zero import Unknown
 from pullback.errors import ArgumentError, ControlFlowError, LinearityError
 from pullback.primitives.reduction import ReduceOr
-from pullback.primitives.structural import frozen, instantiate, reshape, zeros_of
-from pullback.primitives.table import add, and_, lt, select
+from pullback.primitives.structural import frozen, instantiate, zeros_of
+from pullback.primitives.table import add, and_, lt
 from pullback.transforms.batch import batch_jaxpr, to_front
 from pullback.transforms.jvp import jvp_jaxpr
 from pullback.transforms.linearize import linearize_jaxpr
@@ -351,17 +352,26 @@ def batch_loop(
         return [d is not None for d in found[1]]
 
     batched = steady([d is not None for d in carry_dims], step)
+    guards = loop.max_steps is not None and ends_apart(batched)
+    cond_consts, body_consts, carry = loop.split(operands)
+    if guards:
+        marked = with_scalars(body_consts, const_dims)
+        body_consts = [
+            x if m == d else to_front(x, d, size)
+            for x, m, d in zip(body_consts, marked, const_dims)
+        ]
+        const_dims = marked
     holds, _ = batch_jaxpr(loop.cond_jaxpr, size, [*cond_dims, *front(batched)])
     body, _ = batch_jaxpr(
         loop.body_jaxpr, size, [*const_dims, *front(batched)], batched
     )
     consts_of_body = loop.body_consts
-    cond_consts, body_consts, carry = loop.split(operands)
     if ends_apart(batched):
+        guarded = [*const_dims, *front(batched)] if guards else []
         body = cached(
             body,
-            ("masked", holds, loop.cond_consts),
-            lambda: masked(holds, body, loop, size),
+            ("masked", holds, loop.cond_consts, tuple(guarded)),
+            lambda: masked(holds, body, loop, guarded),
         )
         holds = cached(holds, "any", lambda: any_holds(holds))
         body_consts = [*cond_consts, *body_consts]
@@ -378,23 +388,29 @@ def any_holds(holds: Jaxpr) -> Jaxpr:
     return Jaxpr(holds.inputs, [found], eqns, holds.name)
 
 
-def masked(holds: Jaxpr, body: Jaxpr, loop: While, size: int) -> Jaxpr:
-    """Give the body that changes only the elements whose condition holds."""
+def masked(holds: Jaxpr, body: Jaxpr, loop: While, guarded: Sequence[Dim]) -> Jaxpr:
+    """Give the body that changes only the elements whose condition holds.
+
+    Args:
+        holds: the condition of the whole batch.
+        body: the body of the whole batch.
+        loop: the loop of one element.
+        guarded: the batch axes of the body's inputs if the loop can be walked
+            backwards, else nothing.
+    """
     count = loop.cond_consts
 
     def step(*values: Value) -> list[Value]:
         cond_consts, body_consts, carry = cut(values, count, loop.body_consts)
         (active,) = evaluate(holds, [*cond_consts, *carry])
-        new = evaluate(body, [*body_consts, *carry])
-        return [where_active(active, x, y) for x, y in zip(new, carry)]
+        inputs = [*body_consts, *carry]
+        if guarded:
+            inputs = guard_unused(active, inputs, guarded)
+        new = evaluate(body, inputs)
+        return [where_used(active, x, y) for x, y in zip(new, carry)]
 
     avals = [*holds.in_avals[:count], *body.in_avals]
     return stage_flat(step, avals, body.name).jaxpr
-
-
-def where_active(active: Value, x: Value, y: Value) -> Value:
-    """Choose `x` for the elements of a leading batch axis that are active, else `y`."""
-    return select(reshape(active, active.shape + (1,) * (len(x.shape) - 1)), x, y)
 
 
 # -- the function of users -------------------------------------------------------------
@@ -454,11 +470,12 @@ def write_step(carry: Carry, f: Any, in_tree: tree.TreeDef) -> Written:
 def check_condition(f: Any, holds: Written) -> None:
     """Raise unless a condition gives one scalar boolean."""
     found = holds.jaxpr.out_avals
-    if len(found) == 1 and found[0].matches(Aval((), dtypes.bool_)):
+    bare = holds.out_tree == tree.leaf_structure
+    if bare and found[0].matches(Aval((), dtypes.bool_)):
         return
-    given = ", ".join(map(str, found))
+    given = holds.out_tree.unflatten(found)
     raise ControlFlowError(
-        f"while_loop: the condition {name_of(f)} gave ({given}); it must give a scalar "
+        f"while_loop: the condition {name_of(f)} gave {given}; it must give a scalar "
         "boolean, bool[].",
         where=called_at(),
         mend="Compare, and reduce with jnp.all or jnp.any.",

@@ -17,10 +17,11 @@ SCALARS = frozenset((bool, int, float, complex))
 
 
 class Operators:
-    """The operators and methods that arrays and tracers share, filled in from above.
+    """An array, or a traced value that stands for one; holds their operators.
 
-    `x + y` means NumPy's `+`, which is defined in a higher layer. `fill_operators`
-    is the one upward link of the library; `numpy.operators` calls it once.
+    Users see it as `Array` and `numpy.ndarray`. `x + y` means NumPy's `+`, which is
+    defined in a higher layer. `fill_operators` is the one upward link of the library;
+    `numpy.operators` calls it once.
     """
 
     __slots__ = ()

@@ -13,7 +13,7 @@ from pullback import dtypes, tree
 from pullback.core.array import SCALARS, Array, from_host
 from pullback.core.origin import called_at, name_of
 from pullback.core.trace import Tracer, Value
-from pullback.errors import ArgumentError, NotAnArrayError
+from pullback.errors import ArgumentError, IntegerRangeError, NotAnArrayError
 
 
 def check_callable(f: Any, who: str) -> None:
@@ -100,17 +100,23 @@ def scalar_host(x: Any) -> Any:
     """Make a NumPy scalar of a Python scalar, in the default dtype of its kind.
 
     Raises:
-        ArgumentError: an integer that does not fit.
+        IntegerRangeError: an integer that does not fit.
     """
     dtype = dtypes.scalar_dtype(type(x))
     try:
         return dtype.type(x)
     except OverflowError as error:
-        raise ArgumentError(
-            f"the integer {x} does not fit {dtype.name}.",
-            where=called_at(),
-            mend="Use a float, or config.update('enable_x64', True).",
-        ) from error
+        raise out_of_range(x, dtype) from error
+
+
+def out_of_range(x: int, dtype: dtypes.Dtype) -> IntegerRangeError:
+    """Make the error for a Python integer that a dtype cannot hold."""
+    return IntegerRangeError(
+        f"the integer {x} does not fit {dtype.name}.",
+        where=called_at(),
+        mend="Use a float or an array of a wider dtype; 64 bits need "
+        "config.update('enable_x64', True).",
+    )
 
 
 def from_numpy(x: Any) -> Array:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pullback import tree
+from pullback import dtypes, tree
 from pullback.collector import resting_collector
 from pullback.core.array import SCALARS, Array
 from pullback.core.aval import Aval, ShapeDtypeStruct
-from pullback.core.calling import as_value, check_callable, leaf_names
+from pullback.core.calling import as_value, check_callable, leaf_names, out_of_range
 from pullback.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var
 from pullback.core.origin import called_at, name_of, user_origin
 from pullback.core.primitive import Primitive
@@ -102,7 +102,10 @@ class StageTrace(Trace):
         if kind is StageTracer and x.trace is self:
             return x.var  # type: ignore[no-any-return]
         if kind in SCALARS:
-            return Literal(x, aval or aval_of(x))
+            aval = aval or aval_of(x)
+            if kind is int and not 0 <= x < 128:
+                check_range(x, aval)
+            return Literal(x, aval)
         if not isinstance(x, Tracer):
             x = as_value(x)
             if not x.shape:
@@ -128,6 +131,18 @@ class StageTrace(Trace):
             if not needed.isdisjoint(eqn.outputs):
                 needed.update(v for v in eqn.inputs if isinstance(v, Var))
         return [name for v, name in zip(self.inputs, self.input_names()) if v in needed]
+
+
+def check_range(x: int, aval: Aval) -> None:
+    """Raise unless the type a Python integer is to have can hold it, as NumPy does.
+
+    Raises:
+        IntegerRangeError: it cannot.
+    """
+    if dtypes.is_integer(aval.dtype):
+        limits = dtypes.iinfo(aval.dtype)
+        if not limits.min <= x <= limits.max:
+            raise out_of_range(x, aval.dtype)
 
 
 def stage_flat(
@@ -226,13 +241,16 @@ def input_aval(x: Any, who: str) -> Aval:
 
 
 def make_jaxpr(
-    fun: Callable[..., Any], static_argnums: int | Sequence[int] = ()
-) -> Callable[..., ClosedJaxpr]:
+    fun: Callable[..., Any],
+    static_argnums: int | Sequence[int] = (),
+    return_shape: bool = False,
+) -> Callable[..., Any]:
     """Give a function that shows what `fun` does on given arguments, as a jaxpr.
 
     Args:
         fun: a function of pytrees of arrays.
         static_argnums: positions passed on as they are, negative ones from the end.
+        return_shape: give also what `eval_shape` would.
 
     Returns:
         A function of its arguments (or `ShapeDtypeStruct`s in their place) that gives
@@ -250,7 +268,7 @@ def make_jaxpr(
     check_callable(fun, "make_jaxpr")
     marked = (static_argnums,) if isinstance(static_argnums, int) else static_argnums
 
-    def jaxpr_maker(*args: Any, **kwargs: Any) -> ClosedJaxpr:
+    def jaxpr_maker(*args: Any, **kwargs: Any) -> Any:
         """Stage the function on these arguments."""
         static = {i + len(args) if i < 0 else i for i in marked}
         dynamic = [x for i, x in enumerate(args) if i not in static]
@@ -260,7 +278,8 @@ def make_jaxpr(
             full = [x if i in static else next(rest) for i, x in enumerate(args)]
             return fun(*full, **kw)
 
-        return stage(call if static else fun, dynamic, kwargs)[0]
+        closed, out_tree = stage(call if static else fun, dynamic, kwargs)
+        return (closed, output_shapes(closed, out_tree)) if return_shape else closed
 
     return jaxpr_maker
 
@@ -268,7 +287,11 @@ def make_jaxpr(
 def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Give the output of `fun` with a `ShapeDtypeStruct` for each array, uncomputed."""
     check_callable(fun, "eval_shape")
-    closed, treedef = stage(fun, args, kwargs)
-    return treedef.unflatten(
+    return output_shapes(*stage(fun, args, kwargs))
+
+
+def output_shapes(closed: ClosedJaxpr, out_tree: tree.TreeDef) -> Any:
+    """Give a program's output with a `ShapeDtypeStruct` for each array."""
+    return out_tree.unflatten(
         [ShapeDtypeStruct(a.shape, a.dtype) for a in closed.out_avals]
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from pullback import dtypes, tree
 from pullback.core.calling import as_value, check_callable
@@ -22,6 +22,7 @@ from pullback.transforms.linearize import (
     Step,
 )
 from pullback.transforms.stage import input_aval, stage_closed
+from pullback.transforms.tangents import Mismatch, Paths, fit_tangent, flatten_like
 
 _SEQUENCES = frozenset((tuple, list))
 
@@ -285,19 +286,26 @@ def linear_transpose(fun: Callable[..., Any], *args: Any) -> Callable[..., Any]:
         return [as_value(y) for y in outs]
 
     program = record(flat, [None] * len(avals), avals)
+    outs = [aval_of(y) for y in program.outputs]
+    like = out_trees[0].unflatten(outs)
+    paths = Paths(like)
+
+    def complain(found: Mismatch) -> NoReturn:
+        raise TreeError(
+            f"the transpose of {name_of(fun)}: cotangent{found.path} is {found.what}.",
+            where=called_at(),
+            mend="Give a cotangent with the structure, shapes and dtypes of the "
+            "output; None stands for zero.",
+        )
 
     def transposed(cotangent: Any) -> Any:
         """Give the cotangents of the arguments from that of the output."""
-        cts, ct_tree = tree.flatten(cotangent)
-        if ct_tree != out_trees[0]:
-            raise TreeError(
-                f"the transpose of {name_of(fun)} was given a cotangent of structure "
-                f"{tree.structure_text(ct_tree)}; the output's is "
-                f"{tree.structure_text(out_trees[0])}.",
-                where=called_at(),
-                mend="Give a cotangent with the structure of the output.",
-            )
-        found = backward(program, [as_value(c) for c in cts])
+        given = flatten_like(like, cotangent, complain)
+        cts = [
+            fit_tangent(c, a, complain, paths.named(i))
+            for i, (c, a) in enumerate(zip(given, outs))
+        ]
+        found = backward(program, cts)
         return in_tree.unflatten([instantiate(c) for c in found])
 
     return transposed

@@ -23,7 +23,14 @@ from pullback.transforms.linearize import (
     needed_steps,
     unflatten_program,
 )
-from pullback.transforms.tangents import Mismatch, Paths, fit_tangent, flatten_like
+from pullback.transforms.tangents import (
+    Complain,
+    Mismatch,
+    Paths,
+    aval_text,
+    fit_tangent,
+    flatten_like,
+)
 from pullback.transforms.transpose import backward, collecting_logs
 
 #: The structure of arguments that are one leaf.
@@ -123,6 +130,17 @@ class Flat:
         return outs[:count], aux_tree.unflatten(outs[count:])
 
 
+def fit_input(
+    given: Any, aval: Aval, complain: Complain, path: Callable[[], str]
+) -> Any:
+    """Make the tangent of an argument; a float for an integer is asked in error."""
+    if not dtypes.is_inexact(aval.dtype) and given is not None:
+        if is_arraylike(given) and dtypes.is_inexact(aval_of(as_value(given)).dtype):
+            what = f"{aval_text(given)} where None or float0 is expected, the argument "
+            complain(Mismatch("dtype", f"{what}being {aval}", path()))
+    return fit_tangent(given, aval, complain, path)
+
+
 def jvp(
     fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False
 ) -> Any:
@@ -163,13 +181,13 @@ def jvp(
             f"jvp of {name_of(fun)}: tangents{found.path} is {found.what}.",
             where=called_at(),
             mend="Give each argument a tangent of its structure, shape and dtype; None "
-            "stands for zero.",
+            "stands for zero. To differentiate by an integer, convert it to a float.",
         )
 
     given = flatten_like(primals, tuple(tangents), complain)
     paths = Paths(primals)
     dots = [
-        fit_tangent(t, aval_of(x), complain, paths.named(i))
+        fit_input(t, aval_of(x), complain, paths.named(i))
         for i, (t, x) in enumerate(zip(given, values))
     ]
     flat = Flat(fun, in_tree, has_aux, "jvp")
@@ -257,7 +275,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
         """Give the tangent of the output for tangents of the arguments."""
         given = flatten_like(like, tangents, complain)
         dots = [
-            fit_tangent(t, a, complain, paths.named(i))
+            fit_input(t, a, complain, paths.named(i))
             for i, (t, a) in enumerate(zip(given, avals))
         ]
         if isinstance(program, Spread):

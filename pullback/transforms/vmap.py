@@ -8,7 +8,7 @@ from typing import Any
 
 from pullback import tree
 from pullback.core.array import Array
-from pullback.core.calling import as_value, check_callable, leaf_names
+from pullback.core.calling import as_value, check_callable, is_arraylike, leaf_names
 from pullback.core.origin import called_at, name_of
 from pullback.core.primitive import Dim
 from pullback.core.trace import Value
@@ -30,7 +30,8 @@ def vmap(
         fun: a function of pytrees of arrays.
         in_axes: the axis to map for each argument: an int, None (not mapped), or a
             tuple with one entry an argument, each an int, None, or a tree prefix.
-            Keyword arguments are mapped over axis 0.
+            Keyword arguments are mapped over axis 0. What is not mapped may be
+            anything, a function or a string too.
         out_axes: where the axis goes in each output: an int, None, or a tree prefix.
         axis_name: accepted for compatibility; there are no collectives to use it.
         axis_size: its length, needed where no argument is mapped.
@@ -55,8 +56,7 @@ def vmap(
         leaves, in_tree = tree.flatten((args, kwargs))
         dims = input_dims(fun, in_axes, args, kwargs)
         values = [
-            x if type(x) is Array else as_value(x, f"vmap of {name_of(fun)}")
-            for x in leaves
+            x if type(x) is Array else operand(fun, x, d) for x, d in zip(leaves, dims)
         ]
 
         def names() -> list[str]:
@@ -78,6 +78,13 @@ def vmap(
         return out_trees[0].unflatten(results)
 
     return vmapped
+
+
+def operand(f: Callable[..., Any], x: Any, dim: Dim) -> Any:
+    """Make a value of a leaf; what is no array and not mapped is passed on as it is."""
+    if dim is None and not is_arraylike(x):
+        return x
+    return as_value(x, f"vmap of {name_of(f)}")
 
 
 def _is_axis(x: Any) -> bool:

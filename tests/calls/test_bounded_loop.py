@@ -191,3 +191,20 @@ def test_a_rule_may_apply_a_bounded_loop_to_tangents():
 
     assert grad(f)(1.0) == 4.0
     assert jit(grad(f))(1.0) == 4.0
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, jit])
+def test_steps_of_elements_that_have_ended_must_not_reach_cotangents(wrap):
+    def fall(a, x):
+        return lax.while_loop(
+            lambda c: c > 1.0, lambda c: jnp.sqrt(c - a), x, max_steps=6
+        )
+
+    def total(a, xs):
+        return vmap(fall, (None, 0))(a, xs).sum()
+
+    xs = jnp.array([1.5, 5.0, 26.0, 0.2])
+    a_bar, xs_bar = wrap(grad(total, (0, 1)))(1.0, xs)
+    single = [grad(fall, (0, 1))(1.0, x) for x in xs]
+    np.testing.assert_allclose(xs_bar, [found[1] for found in single], rtol=1e-6)
+    np.testing.assert_allclose(a_bar, sum(found[0] for found in single), rtol=1e-6)

@@ -175,3 +175,25 @@ def test_wrong_calls_are_explained():
         lax.cond(True, lambda: 1, lambda: 2, unknown=3)
     with pytest.raises(TypeError, match="cond was given"):
         lax.cond(True, 1, 2)
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, jit])
+def test_unused_branches_must_not_reach_cotangents(wrap):
+    def branches(a, x):
+        return lax.cond(x > 0, lambda x: jnp.sqrt(a * x), lambda x: 2.0 * a * x, x)
+
+    def total(a, xs):
+        return vmap(branches, (None, 0))(a, xs).sum()
+
+    a_bar, xs_bar = wrap(grad(total, (0, 1)))(1.0, jnp.array([0.0, 4.0, -1.0]))
+    np.testing.assert_allclose(a_bar, 1.0 - 2.0)
+    np.testing.assert_allclose(xs_bar, [2.0, 0.25, 2.0])
+
+
+def test_nested_batches_must_guard_their_branches():
+    def chosen(x):
+        return lax.switch((x > 0).astype(int), [lambda x: 2.0 * x, jnp.sqrt], x)
+
+    xs = jnp.array([[0.0, 1.0], [4.0, -1.0]])
+    found = grad(lambda xs: vmap(vmap(chosen))(xs).sum())(xs)
+    np.testing.assert_allclose(found, [[2.0, 0.5], [0.25, 2.0]])

@@ -195,6 +195,11 @@ def test_while_loop_in_python_when_jit_is_disabled():
             ["condition", "f32[]", "bool[]"],
         ),
         (
+            lambda: lax.while_loop(lambda c: (c > 0,), lambda c: c, jnp.float32(1.0)),
+            ControlFlowError,
+            ["gave (bool[],)", "scalar boolean"],
+        ),
+        (
             lambda: lax.while_loop(lambda c: c > 0, lambda c: c, jnp.ones(2)),
             ControlFlowError,
             ["bool[2]", "jnp.all"],

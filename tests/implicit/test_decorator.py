@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from pullback import (
-    Array,
     config,
     grad,
     hessian,
@@ -16,6 +15,7 @@ from pullback import (
     vmap,
 )
 from pullback import numpy as jnp
+from pullback.core.array import Array
 from pullback.errors import ArgumentError, TreeError
 from pullback.lax import custom_root
 from tests.implicit.comparing import assert_close

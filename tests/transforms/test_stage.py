@@ -278,3 +278,22 @@ def test_effects_must_be_staged_in_order():
 
     effects = [eqn.primitive.effects for eqn in make_jaxpr(f)(1.0).eqns]
     assert effects == [True, False, True]
+
+
+@pytest.mark.parametrize("number", [256, -1])
+def test_staging_must_refuse_integers_that_do_not_fit_the_dtype(number):
+    bytes_ = jnp.ones(3, jnp.uint8)
+    with pytest.raises(OverflowError, match=f"{number} does not fit uint8.*test_stage"):
+        jit(lambda x: x + number)(bytes_)
+    assert jit(lambda x: x + 254)(bytes_)[0] == 255
+    assert jit(lambda x: x * -(2**31))(1.0) == -(2.0**31)
+
+
+def test_make_jaxpr_must_give_the_types_of_the_output_if_asked():
+    def f(x, n):
+        return {"sum": x.sum(), "x": [x] * n}
+
+    jaxpr, shapes = make_jaxpr(f, static_argnums=1, return_shape=True)(jnp.ones(3), 2)
+    assert [a.shape for a in jaxpr.out_avals] == [(), (3,), (3,)]
+    wide = ShapeDtypeStruct((3,), "float32")
+    assert shapes == {"sum": ShapeDtypeStruct((), "float32"), "x": [wide, wide]}

@@ -54,6 +54,15 @@ def test_transpose_errors_name_argument_and_output():
         linear_transpose(lambda x: {"a": x}, 1.0)({"b": 1.0})
 
 
+def test_the_cotangent_of_a_transpose_must_fit_the_output():
+    transposed = linear_transpose(lambda x: (2 * x, x), jnp.ones(3))
+    with pytest.raises(TreeError, match=r"cotangent\[0\] is f32\[4\] where f32\[3\]"):
+        transposed((jnp.ones(4), jnp.ones(3)))
+    (found,) = transposed((None, jnp.ones(3, jnp.float16)))
+    assert found.dtype == jnp.float32
+    np.testing.assert_array_equal(found, [1, 1, 1])
+
+
 def test_backward_adds_up_and_leaves_zeros_symbolic():
     x, y, z = map(jnp.float32, (2.0, 3.0, 4.0))
     _, program = linearize_flat(lambda x, y, z: [x * y + x, y], [x, y, z])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import float0, grad, jit, linearize, tree_util, vjp, vmap
+from pullback import float0, grad, jit, jvp, linearize, tree_util, vjp, vmap
 from pullback.errors import ArgumentError, GradError, TreeError
 from pullback.transforms.vjp import merge_logs
 
@@ -143,3 +143,12 @@ def test_what_is_no_function_is_refused(transform):
     name = transform.__name__
     with pytest.raises(ArgumentError, match=rf"{name} was given a float.*{name}\(f\)"):
         transform(1.0, 2.0)
+
+
+@pytest.mark.parametrize("tangent", [1.0, jnp.float32(1.0)])
+def test_a_float_must_be_refused_as_tangent_of_an_integer(tangent):
+    words = r"tangents\[0\] is .* None or float0 is expected.* i32\[\]"
+    with pytest.raises(TreeError, match=words + ".*convert it to a float"):
+        jvp(lambda n: 2 * n, (3,), (tangent,))
+    with pytest.raises(TreeError, match=words):
+        linearize(lambda n: 2 * n, 3)[1](tangent)

@@ -264,3 +264,12 @@ def test_vmap_must_refuse_arguments_that_are_no_arrays():
 def test_vmap_must_refuse_outputs_that_are_no_arrays():
     with pytest.raises(NotAnArrayError, match=r"vmap: the output of .* type str"):
         vmap(lambda x: "text")(Y)
+
+
+def test_vmap_must_pass_on_what_is_not_mapped_and_no_array():
+    def apply(x, how, options):
+        return options["f"](x) if how == "apply" else x
+
+    axes = (0, None, {"f": None})
+    found = vmap(apply, axes)(jnp.arange(3.0), "apply", {"f": jnp.square})
+    np.testing.assert_array_equal(found, [0, 1, 4])

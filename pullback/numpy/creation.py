@@ -23,7 +23,7 @@ from pullback.numpy.arguments import (
     static_int,
     wrong_shape,
 )
-from pullback.numpy.promotion import promote_arrays, to_inexact
+from pullback.numpy.promotion import promote_arrays, to_inexact, wrapped
 from pullback.primitives import structural, table
 from pullback.primitives.creation import broadcasted_iota, iota
 from pullback.primitives.shaping import concatenate, pad, slice_in_dim
@@ -266,7 +266,10 @@ def _likeness(
 
 def _like(a: Any, number: Any, dtype: Any, shape: Any, who: str) -> Value:
     shape, found, weak = _likeness(a, dtype, shape, who)
-    return filled(shape, dtypes.kind_of(found)(number), found, weak)
+    number = dtypes.kind_of(found)(number)
+    if type(number) is int:
+        number = wrapped(number, found)
+    return filled(shape, number, found, weak)
 
 
 # -- ranges ----------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from pullback.numpy.promotion import (
     INEXACT,
     NUMERIC,
     as_inexact,
+    bounds,
     convert,
     promote,
     promote_arrays,
@@ -109,7 +110,7 @@ def comparison(name: str, op: Binary, what: str) -> Binary:
             and x.dtype.kind != "c"  # type: ignore[attr-defined]
         ):
             return op(x, y)
-        x, y = promote(name, x, y)
+        x, y = promote(name, *_comparable(x, y))
         if name in ("equal", "not_equal") or not (is_complex(x) or is_complex(y)):
             return op(x, y)
         x, y = promote_arrays(name, x, y)
@@ -118,6 +119,23 @@ def comparison(name: str, op: Binary, what: str) -> Binary:
         return table.select(tied, by_imag, op(table.real(x), table.real(y)))
 
     return named(function, name, f"Give, element by element, whether {what}.")
+
+
+def _comparable(x: Any, y: Any) -> tuple[Any, Any]:
+    """Replace operands by 0 and 1, so ordered, where a Python integer fits no element.
+
+    `uint8 < 300` is true: 300 must not become 44, as in arithmetic.
+    """
+    for array, number, swap in ((x, y, False), (y, x, True)):
+        if type(number) is not int or not isinstance(array, Operators):
+            continue
+        if dtypes.is_integer(array.dtype):  # type: ignore[attr-defined]
+            low, high = bounds(array.dtype)  # type: ignore[attr-defined]
+            if not low <= number <= high:
+                beyond = int(number > high)
+                array, number = constant(array, 1 - beyond), beyond
+                return (number, array) if swap else (array, number)
+    return x, y
 
 
 def bitwise(name: str, op: Binary, what: str) -> Binary:

@@ -102,7 +102,7 @@ def bounds(dtype: Dtype) -> tuple[int, int]:
     return int(info.min), int(info.max)
 
 
-def wrapped(number: int, dtype: Dtype) -> int:
+def wrapped(number: Any, dtype: Dtype) -> int:
     """Give the integer of `dtype` that has the low bits of a Python integer.
 
     Raises:
@@ -110,9 +110,9 @@ def wrapped(number: int, dtype: Dtype) -> int:
     """
     low, high = bounds(dtype)
     if low <= number <= high:
-        return number
+        return int(number)
     scalar_host(number)
-    return (number - low) % (high - low + 1) + low
+    return int((number - low) % (high - low + 1) + low)
 
 
 def promote_arrays(who: str, *xs: Any, inexact: bool = False) -> list[Value]:

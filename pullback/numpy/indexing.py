@@ -496,6 +496,8 @@ def write(
         ShapeError: the values do not broadcast to the places.
     """
     x = array_argument(x, f"at[...].{kind}")
+    if kind in ("min", "max"):
+        ufuncs.real_only(x, f"at[...].{kind}")
     plan = plan_index(x.shape, index, mode)
     values = _fitting(values, x, f"at[...].{kind}")
     wanted = plan.result_shape()

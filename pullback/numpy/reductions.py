@@ -300,7 +300,7 @@ def _place(who: str, find: Any, what: str) -> Any:
     def function(
         a: Any, axis: int | None = None, out: None = None, keepdims: bool = False
     ) -> Value:
-        a = array_argument(a, who)
+        a = ufuncs.real_only(array_argument(a, who), who)
         rank = len(a.shape)
         x = shaping.ravel(a) if axis is None else a
         along = 0 if axis is None else canonical_axis(axis, rank, who)

@@ -221,7 +221,7 @@ def cov(
     free = (0 if bias else 1) if ddof is None else ddof
     if weights is None:
         gap = table.sub(x, reductions.mean(x, 1, keepdims=True))
-        scaled, norm = gap, ufuncs.subtract(x.shape[1], float(free))
+        scaled, norm = gap, structural.full((), max(x.shape[1] - free, 0.0), gap.dtype)
     else:
         total = reductions.sum(convert(weights, dtypes.real_dtype(x.dtype)))
         mean = reductions.average(x, 1, weights, keepdims=True)

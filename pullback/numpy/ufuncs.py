@@ -179,6 +179,21 @@ def is_exact(x: Value) -> bool:
     return x.dtype.num not in INEXACT
 
 
+def real_only(x: Value, who: str) -> Value:
+    """Give a real array back.
+
+    Raises:
+        DtypeError: it is complex, and has no order and no sign.
+    """
+    if is_complex(x):
+        raise wrong_dtype(
+            who,
+            f"takes real numbers; got {describe(x)}.",
+            "Take the real part, the imaginary part or abs first.",
+        )
+    return x
+
+
 def check_bits(x: Any, who: str) -> None:
     """Raise unless `x` is of integers or booleans.
 
@@ -266,7 +281,7 @@ absolute = abs
 
 def fabs(x: Any) -> Value:
     """Give the absolute value as a float."""
-    return table.abs(as_inexact(x, "fabs"))
+    return table.abs(real_only(as_inexact(x, "fabs"), "fabs"))
 
 
 def sign(x: Any) -> Value:
@@ -471,7 +486,6 @@ def _shift_operands(who: str, x: Any, n: Any) -> list[Value]:
 # -- exponentials, logarithms, roots, trigonometry -------------------------------------
 
 exp = inexact_unary("exp", table.exp, "e to the power x")
-exp2 = inexact_unary("exp2", table.exp2, "2 to the power x")
 expm1 = inexact_unary("expm1", table.expm1, "exp(x) - 1, exactly near 0")
 log = inexact_unary("log", table.log, "the natural logarithm")
 log1p = inexact_unary("log1p", table.log1p, "log(1 + x), exactly near 0")
@@ -491,7 +505,19 @@ arccosh = acosh = inexact_unary("arccosh", table.acosh, "the inverse hyperbolic 
 arctanh = atanh = inexact_unary(
     "arctanh", table.atanh, "the inverse hyperbolic tangent"
 )
-rint = inexact_unary("rint", table.round, "the nearest integer, ties to even")
+
+
+def exp2(x: Any) -> Value:
+    """Give 2 to the power x; integers become floats."""
+    x = as_inexact(x, "exp2")
+    if is_complex(x):
+        return table.exp(table.mul(x, math.log(2)))
+    return table.exp2(x)
+
+
+def rint(x: Any) -> Value:
+    """Give the nearest integer, ties to even, of complex numbers by parts."""
+    return round(as_inexact(x, "rint"))
 
 
 def scaled(name: str, factor: float, op: Unary | None, what: str) -> Unary:
@@ -500,6 +526,9 @@ def scaled(name: str, factor: float, op: Unary | None, what: str) -> Unary:
     def function(x: Any) -> Value:
         x = as_inexact(x, name)
         x = x if op is None else op(x)
+        if is_complex(x):  # a complex factor would make nan of infinite parts
+            parts = table.real(x), table.imag(x)
+            return table.make_complex(*[table.mul(part, factor) for part in parts])
         return table.mul(x, factor if x.dtype.num in FLOATING else constant(x, factor))
 
     return named(function, name, f"Give {what}; integers become floats.")

@@ -248,3 +248,8 @@ def test_no_indices_into_an_empty_axis_read_and_write_nothing(run):
     assert run(lambda x: x[none])(x).shape == (0, 3)
     assert run(lambda x: x[none, :2])(x).shape == (0, 2)
     assert run(lambda x: x.at[none].set(1.0))(x).shape == (0, 3)
+
+
+def test_extremes_of_complex_numbers_are_refused_at_places():
+    with pytest.raises(DtypeError, match=r"at\[...\].max takes real numbers; got c64"):
+        (X + 0j).at[0].max(1.0)

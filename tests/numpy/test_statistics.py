@@ -114,3 +114,7 @@ ERRORS = [
 def test_what_does_not_fit_is_named(f, kind, text):
     with pytest.raises(kind, match=text):
         f()
+
+
+def test_the_covariance_of_no_observations_is_nan():
+    assert np.isnan(jnp.cov(jnp.zeros((2, 0)))).all()

@@ -17,6 +17,7 @@ from pullback.numpy import composed, creation, indexing, reductions, shaping, uf
 from pullback.numpy.arguments import (
     array_argument,
     describe,
+    no_out,
     shape_argument,
     static_array,
     static_int,
@@ -48,6 +49,7 @@ def take(
 
     Modes: "fill" (default, nan or `fill_value`), "clip", "wrap". None raises.
     """
+    no_out(out, "take")
     a = array_argument(a, "take")
     if axis is None:
         a, axis = shaping.ravel(a), 0
@@ -184,6 +186,7 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Value
 
     Mode "raise" needs values of `a`; use "clip" or "wrap" for traced ones.
     """
+    no_out(out, "choose")
     a = array_argument(a, "choose")
     options = promote_arrays("choose", *list(choices))
     n = len(options)
@@ -216,6 +219,7 @@ def compress(
     out: None = None,
 ) -> Value:
     """Keep members of an axis where a mask is true; `size` allows a traced one."""
+    no_out(out, "compress")
     mask = ufuncs.truth(creation.asarray(condition), "compress")
     a = creation.asarray(a)
     if axis is None:

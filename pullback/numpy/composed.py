@@ -15,6 +15,7 @@ from pullback.errors import ArgumentError
 from pullback.numpy.arguments import array_argument, describe, wrong_dtype
 from pullback.numpy.promotion import (
     as_inexact,
+    as_weak_as,
     bounds,
     convert,
     promote,
@@ -56,7 +57,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Value:
     x, y = promote("where", x, y)
     out = table.select(condition, x, y)
     if aval_of(x).weak and aval_of(y).weak:
-        return table.convert(out, out.dtype, True)
+        return convert(out, out.dtype, True)
     return out
 
 
@@ -87,13 +88,15 @@ def clip(arr: Any = None, /, min: Any = None, max: Any = None, **old: Any) -> Va
 def fmax(x: Any, y: Any) -> Value:
     """Give the larger; a nan gives way to the other."""
     x, y = promote_arrays("fmax", x, y)
-    return table.select(isnan(x), y, table.select(isnan(y), x, maximum(x, y)))
+    kept = table.select(isnan(y), x, maximum(x, y))
+    return as_weak_as(x, table.select(isnan(x), y, kept))
 
 
 def fmin(x: Any, y: Any) -> Value:
     """Give the smaller; a nan gives way to the other."""
     x, y = promote_arrays("fmin", x, y)
-    return table.select(isnan(x), y, table.select(isnan(y), x, minimum(x, y)))
+    kept = table.select(isnan(y), x, minimum(x, y))
+    return as_weak_as(x, table.select(isnan(x), y, kept))
 
 
 def heaviside(x: Any, y: Any) -> Value:
@@ -103,7 +106,7 @@ def heaviside(x: Any, y: Any) -> Value:
     zero, one = zero_like(x), one_like(x)
     above = table.select(table.gt(x, zero), table.add(zero, one), x)
     out = table.select(table.lt(x, zero), zero, above)
-    return table.select(table.eq(x, zero), y, out)
+    return as_weak_as(x, table.select(table.eq(x, zero), y, out))
 
 
 # -- classification --------------------------------------------------------------------
@@ -170,7 +173,7 @@ def copysign(x: Any, y: Any) -> Value:
     x, y = promote_arrays("copysign", x, y, inexact=True)
     real_only(x, "copysign")
     size = table.abs(x)
-    return table.select(signbit(y), table.neg(size), size)
+    return as_weak_as(x, table.select(signbit(y), table.neg(size), size))
 
 
 def isclose(
@@ -275,7 +278,7 @@ def hypot(x: Any, y: Any) -> Value:
     length = table.sqrt(table.add(table.mul(ratio, ratio), one_like(ratio)))
     out = table.select(flat, large, table.mul(large, length))
     infinite = table.or_(isinf(x), isinf(y))
-    return table.select(infinite, _infinity(out), out)
+    return as_weak_as(x, table.select(infinite, _infinity(out), out))
 
 
 def logaddexp(x: Any, y: Any) -> Value:
@@ -292,14 +295,15 @@ def logaddexp(x: Any, y: Any) -> Value:
     else:
         gap, top = table.neg(table.abs(gap)), table.max(x, y)
     out = table.add(top, table.log1p(table.exp(gap)))
-    return table.select(undefined, table.add(x, y), out)
+    return as_weak_as(x, table.select(undefined, table.add(x, y), out))
 
 
 def logaddexp2(x: Any, y: Any) -> Value:
     """Give log2(2^x + 2^y) without overflow."""
     x, y = promote_arrays("logaddexp2", x, y, inexact=True)
     unit = structural.full((), math.log(2), x.dtype)
-    return table.div(logaddexp(table.mul(x, unit), table.mul(y, unit)), unit)
+    found = logaddexp(table.mul(x, unit), table.mul(y, unit))
+    return as_weak_as(x, table.div(found, unit))
 
 
 def sinc(x: Any) -> Value:
@@ -316,7 +320,7 @@ def sinc(x: Any) -> Value:
         number = structural.full((), coefficient, x.dtype)
         series = table.add(table.mul(series, z), number)
     safe = table.select(near, structural.full((), 1.0, x.dtype), angle)
-    return table.select(near, series, table.div(table.sin(safe), safe))
+    return as_weak_as(x, table.select(near, series, table.div(table.sin(safe), safe)))
 
 
 def modf(x: Any) -> tuple[Value, Value]:
@@ -324,7 +328,7 @@ def modf(x: Any) -> tuple[Value, Value]:
     x = as_inexact(x, "modf")
     whole = table.trunc(x)
     rest = table.select(isinf(x), zero_like(x), table.sub(x, whole))
-    return copysign(rest, x), whole
+    return as_weak_as(x, copysign(rest, x)), whole
 
 
 def ldexp(x: Any, n: Any) -> Value:

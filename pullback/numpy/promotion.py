@@ -21,6 +21,7 @@ __all__ = [
     "INTEGRAL",
     "NUMERIC",
     "as_inexact",
+    "as_weak_as",
     "bounds",
     "convert",
     "promote",
@@ -118,6 +119,13 @@ def wrapped(number: Any, dtype: Dtype) -> int:
 def promote_arrays(who: str, *xs: Any, inexact: bool = False) -> list[Value]:
     """Bring operands to their common dtype, Python scalars becoming arrays."""
     return promote(who, *xs, inexact=inexact, scalars=False)
+
+
+def as_weak_as(x: Value, out: Value) -> Value:
+    """Make a result as weak as the promoted operand `x`: a choice made it strong."""
+    if x.weak_type and not out.weak_type:
+        return convert(out, out.dtype, True)
+    return out
 
 
 def as_inexact(x: Any, who: str) -> Value:

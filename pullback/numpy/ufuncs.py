@@ -17,6 +17,7 @@ from pullback.numpy.promotion import (
     INEXACT,
     NUMERIC,
     as_inexact,
+    as_weak_as,
     bounds,
     convert,
     promote,
@@ -222,8 +223,10 @@ def scalar_like(x: Value, number: float) -> Any:
 
 
 def constant(x: Value, value: Any, dtype: dtypes.Dtype | None = None) -> Value:
-    """Give an array like `x` filled with a Python number."""
-    return structural.full(x.shape, value, dtype or x.dtype)
+    """Give an array like `x`, as weak, or of another dtype, filled with a number."""
+    if dtype is not None:
+        return structural.full(x.shape, value, dtype)
+    return structural.full(x.shape, value, x.dtype, x.weak_type)
 
 
 # -- arithmetic ------------------------------------------------------------------------
@@ -243,7 +246,8 @@ def extreme(op: Binary, order: Binary) -> Binary:
         if not (is_complex(x) or is_complex(y)):
             return op(x, y)
         x, y = promote_arrays("maximum", x, y)
-        return table.select(table.or_(order(x, y), table.ne(x, x)), x, y)
+        first = table.or_(order(x, y), table.ne(x, x))
+        return as_weak_as(x, table.select(first, x, y))
 
     return choose
 
@@ -293,9 +297,11 @@ def sign(x: Any) -> Value:
 
 
 def square(x: Any) -> Value:
-    """Give x * x."""
+    """Give x * x; booleans become integers."""
     x = array_argument(x, "square")
-    return x if is_boolean(x) else table.integer_pow(x, 2)
+    if is_boolean(x):
+        return convert(x, dtypes.scalar_dtype(int))
+    return table.integer_pow(x, 2)
 
 
 def reciprocal(x: Any) -> Value:
@@ -313,11 +319,12 @@ def power(x: Any, y: Any) -> Value:
     """Give x to the power y; a Python integer y multiplies repeatedly.
 
     Integers to a negative Python integer raise; to a negative array give 0, 1 or -1.
+    Booleans become integers.
     """
     if type(y) is int:
         x = array_argument(x, "power")
         if is_boolean(x):
-            x = convert(x, dtypes.scalar_dtype(int), True)
+            x = convert(x, dtypes.scalar_dtype(int))
         if y >= 0 or not is_exact(x):
             return constant(x, 1) if y == 0 else table.integer_pow(x, y)
         raise wrong_dtype(
@@ -327,7 +334,7 @@ def power(x: Any, y: Any) -> Value:
         )
     x, y = promote_arrays("power", x, y)
     if is_boolean(x):
-        return table.or_(x, table.not_(y))
+        x, y = [convert(v, dtypes.scalar_dtype(int)) for v in (x, y)]
     return _whole_power(x, y) if is_exact(x) else table.pow(x, y)
 
 
@@ -359,7 +366,7 @@ def remainder(x: Any, y: Any) -> Value:
     if is_unsigned(rest):
         return rest
     wrong = _wrong_sign(rest, y)
-    return table.select(wrong, table.add(rest, y), rest)
+    return as_weak_as(x, table.select(wrong, table.add(rest, y), rest))
 
 
 def _numbers(who: str, x: Any, y: Any) -> list[Value]:
@@ -405,11 +412,12 @@ def floor_divide(x: Any, y: Any) -> Value:
     rest = table.rem(x, y)
     wrong = _wrong_sign(rest, y)
     if is_exact(x):
-        return table.select(wrong, table.sub(whole, 1), whole)
+        return as_weak_as(x, table.select(wrong, table.sub(whole, 1), whole))
     # As CPython's float_divmod: the quotient of an exact multiple is nearly whole.
     exact = table.div(table.sub(x, rest), y)
     exact = table.select(wrong, table.sub(exact, one_like(exact)), exact)
-    return table.select(table.eq(y, zero_like(y)), whole, table.round(exact))
+    at_zero = table.eq(y, zero_like(y))
+    return as_weak_as(x, table.select(at_zero, whole, table.round(exact)))
 
 
 def divmod(x: Any, y: Any) -> tuple[Value, Value]:

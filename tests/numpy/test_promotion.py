@@ -143,3 +143,30 @@ def test_comparison_with_an_integer_outside_the_dtype_is_exact(run):
 def test_an_integer_beyond_the_default_width_is_refused():
     with pytest.raises(ArgumentError, match=r"1099511627776 does not fit int32"):
         jnp.zeros(2, jnp.int8) + 2**40
+
+
+WEAK = """floor_divide remainder hypot logaddexp logaddexp2 fmax fmin copysign heaviside
+gcd lcm""".split()
+
+
+@pytest.mark.parametrize("run", [lambda f: f, jit])
+@pytest.mark.parametrize("name", WEAK)
+def test_functions_that_choose_keep_numbers_weak(name, run):
+    f = getattr(jnp, name)
+    assert run(lambda x: f(x, 2))(3).weak_type
+    assert run(lambda x: f(x, x))(3).weak_type
+    assert not run(lambda x: f(x, 2))(jnp.array([3, 4])).weak_type
+
+
+@pytest.mark.parametrize("name", ["sinc", "imag"])
+def test_functions_of_numbers_are_weak(name):
+    assert getattr(jnp, name)(0.5).weak_type
+    assert all(part.weak_type for part in jnp.modf(0.5))
+
+
+def test_powers_of_truth_values_are_integers():
+    m = np.array([True, False])
+    assert jnp.square(m).dtype == jnp.int32
+    assert jnp.power(m, m[::-1]).dtype == jnp.int32
+    assert jnp.power(m[:, None], m).tolist() == [[1, 1], [0, 1]]
+    assert (jnp.power(m, 2).dtype, jnp.power(m, 2).weak_type) == (jnp.int32, False)

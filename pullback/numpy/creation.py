@@ -324,7 +324,7 @@ def linspace(
 ) -> Any:
     """Make evenly spaced numbers; the ends may be traced, and arrays.
 
-    Static ends are spaced in float64 and rounded once.
+    Static ends are spaced in float64 and rounded once; to integers, downwards.
     """
     num = static_int(num, "linspace", "num")
     if num < 0:
@@ -334,11 +334,10 @@ def linspace(
     intervals = num - 1 if endpoint else num
     if is_scalar(start) and is_scalar(stop):
         found = to_inexact(dtypes.scalar_dtype(type(start + stop)))
-        out: Value = from_host(
-            np.linspace(start, stop, num, endpoint).astype(
-                found if dtype is None else dtypes.canonical(dtype)
-            )
-        )
+        found = found if dtype is None else dtypes.canonical(dtype)
+        spaced = np.linspace(start, stop, num, endpoint)
+        spaced = np.floor(spaced) if dtypes.is_integer(found) else spaced
+        out: Value = from_host(spaced.astype(found))
         gap: Any = as_value((stop - start) / intervals if intervals > 0 else math.nan)
         return (out, gap) if retstep else out
     start, stop = promote_arrays("linspace", start, stop, inexact=True)

@@ -165,7 +165,10 @@ def put_along_axis(
 def put(
     a: Any, ind: Any, v: Any, mode: str | None = None, *, inplace: bool = True
 ) -> Value:
-    """Give the array with values put at flat places; `inplace` must be False."""
+    """Give the array with values put at flat places; `inplace` must be False.
+
+    Places out of bounds are clipped; mode "wrap" takes them modulo the size.
+    """
     if inplace:
         raise ArgumentError(
             "put was asked to write in place: arrays never change.",
@@ -177,6 +180,7 @@ def put(
     flat = shaping.ravel(a)
     if mode == "wrap":
         places, mode = ufuncs.remainder(places, flat.shape[0]), None
+    mode = "clip" if mode is None else mode
     out = indexing.At(flat)[places].set(values, mode=mode)
     return structural.reshape(out, a.shape)
 
@@ -307,6 +311,12 @@ def where(
     """
     if x is None and y is None:
         return nonzero(condition, size=size, fill_value=fill_value)
+    if size is not None or fill_value is not None:
+        raise ArgumentError(
+            "where was given size= or fill_value= beside x and y.",
+            where=called_at(),
+            mend="They are for the condition alone: leave them out.",
+        )
     return composed.where(condition, x, y)
 
 
@@ -424,10 +434,9 @@ def delete(
 
 
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Value:
-    """Put values before static places of an axis."""
-    arr, values = promote_arrays(
-        "insert", creation.asarray(arr), creation.asarray(values)
-    )
+    """Put values before static places of an axis, in the dtype of the array."""
+    arr = creation.asarray(arr)
+    values = convert(creation.asarray(values), arr.dtype)
     if axis is None:
         arr, axis = shaping.ravel(arr), 0
     axis = canonical_axis(axis, len(arr.shape), "insert")

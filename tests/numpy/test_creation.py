@@ -224,3 +224,8 @@ SMOOTH = {
 @pytest.mark.parametrize("name", SMOOTH)
 def test_derivatives_are_right(name):
     has_right_derivatives(SMOOTH[name], A)
+
+
+def test_spaced_integers_are_rounded_down_as_in_numpy():
+    for ends in ((-3.7, 5, 4), (5, -3.7, 6), (0, 1, 3)):
+        agrees("linspace", *ends, dtype=np.int32)

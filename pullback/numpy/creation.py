@@ -391,11 +391,21 @@ def geomspace(
     dtype: Any = None,
     axis: int = 0,
 ) -> Value:
-    """Make a geometric progression between two numbers of the same sign."""
+    """Make a geometric progression between two numbers of the same sign.
+
+    The ends are met exactly.
+    """
     start, stop = promote_arrays("geomspace", start, stop, inexact=True)
+    start, stop = start + 0 * stop, stop + 0 * start
     sign = ufuncs.sign(start)
     low, high = ufuncs.log(start / sign), ufuncs.log(stop / sign)
-    out = sign * ufuncs.exp(linspace(low, high, num, endpoint, axis=axis))
+    out = sign * ufuncs.exp(linspace(low, high, num, endpoint))
+    meets = int(endpoint and num > 1)
+    ends = [structural.expand_axes(start, (0,))] if num else []
+    rest = slice_in_dim(out, len(ends), num - meets, 0)
+    last = [structural.expand_axes(stop, (0,))] * meets
+    out = concatenate([*ends, rest, *last], 0)
+    out = structural.move_axis(out, 0, axis % len(out.shape))
     return out if dtype is None else table.convert(out, dtypes.canonical(dtype))
 
 

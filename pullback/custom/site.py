@@ -414,4 +414,4 @@ def is_recorded(x: Any, trace: LinearTrace) -> bool:
     """Whether a value, or the batch behind it, is a tangent that `trace` records."""
     while type(x) is BatchTracer:
         x = x.value
-    return type(x) is LinearTracer and x.trace is trace
+    return type(x) is LinearTracer and x.owner is trace

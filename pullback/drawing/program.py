@@ -173,7 +173,7 @@ def write_program(
             for name, t in zip(names, tangents)
             if t in found
         ]
-    program.inputs = dict(zip([x.var for x in inputs], names))
+    program.inputs = dict(zip([x.variable for x in inputs], names))
     program.constants = [var for _, var in stage.consts.values()]
     drop_unused(program)
     return program
@@ -197,7 +197,7 @@ def write_backward(
         if not is_zero(t) and t not in found:
             seed = stage.input(t.aval)
             found[t] = seed
-            program.seeds[seed.var] = f"cotangent of {name}"
+            program.seeds[seed.variable] = f"cotangent of {name}"
     steps = trace.linear.steps
     with using(outer):
         for step in reversed(steps):

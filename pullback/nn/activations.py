@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from pullback import dtypes
 from pullback.core.trace import Value
 from pullback.numpy.arguments import array_argument
-from pullback.numpy.promotion import as_inexact, promote
+from pullback.numpy.promotion import as_inexact, convert, promote
 from pullback.numpy.shaping import split
 from pullback.primitives import special, table
 from pullback.primitives.structural import full
@@ -45,13 +46,19 @@ def identity(x: Any) -> Value:
 
 
 def relu(x: Any) -> Value:
-    """Give max(x, 0); the derivative at 0 is 0."""
-    return special.relu(array_argument(x, "relu"))
+    """Give max(x, 0); the derivative at 0 is 0. Booleans become integers."""
+    return special.relu(_number(x, "relu"))
+
+
+def _number(x: Any, who: str) -> Value:
+    """Give an array of numbers; booleans become integers."""
+    x = array_argument(x, who)
+    return convert(x, dtypes.scalar_dtype(int)) if x.dtype == dtypes.bool_ else x
 
 
 def relu6(x: Any) -> Value:
     """Give min(max(x, 0), 6); the derivative at 0 and at 6 is 0."""
-    x = array_argument(x, "relu6")
+    x = _number(x, "relu6")
     return table.select(table.lt(x, 6), special.relu(x), full((), 6, x.dtype))
 
 

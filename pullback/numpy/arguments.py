@@ -113,6 +113,20 @@ def shape_argument(shape: Any, who: str) -> tuple[int, ...]:
     return out
 
 
+def no_out(out: Any, who: str) -> None:
+    """Raise unless `out`, which NumPy writes to, was left out.
+
+    Raises:
+        ArgumentError: arrays never change.
+    """
+    if out is not None:
+        raise ArgumentError(
+            f"{who} was given out=, but arrays never change.",
+            where=called_at(),
+            mend=f"Leave out= out, and use what {who} gives.",
+        )
+
+
 def is_scalar(x: Any) -> bool:
     """Whether `x` is a Python number, which adopts the dtype of what it meets."""
     return type(x) in SCALARS

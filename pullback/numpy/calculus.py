@@ -20,7 +20,13 @@ from pullback.numpy import (
     taking,
     ufuncs,
 )
-from pullback.numpy.arguments import array_argument, describe, static_int, wrong_shape
+from pullback.numpy.arguments import (
+    array_argument,
+    describe,
+    static_int,
+    wrong_dtype,
+    wrong_shape,
+)
 from pullback.numpy.promotion import as_inexact, promote_arrays
 from pullback.primitives import structural, table
 from pullback.primitives.recipes import canonical_axes, canonical_axis
@@ -44,7 +50,12 @@ def diff(
         if x is not None
     ]
     x = shaping.concatenate(parts, axis)
-    for _ in range(static_int(n, "diff", "n")):
+    times = static_int(n, "diff", "n")
+    if times < 0:
+        raise ArgumentError(
+            f"diff was given n={times}.", where=called_at(), mend="Use n=0 or more."
+        )
+    for _ in range(times):
         m = x.shape[axis]
         late = slice_in_dim(x, min(1, m), m, axis)
         early = slice_in_dim(x, 0, max(m - 1, 0), axis)
@@ -183,8 +194,18 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Value:
 def interp(
     x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None
 ) -> Value:
-    """Interpolate linearly between points with increasing coordinates."""
-    x, xp, fp = promote_arrays("interp", x, xp, fp, inexact=True)
+    """Interpolate linearly between points with increasing coordinates.
+
+    Values may be complex. `left` and `right` are the values outside, or "extrapolate".
+    """
+    x, xp = promote_arrays("interp", x, xp, inexact=True)
+    fp = as_inexact(fp, "interp")
+    if ufuncs.is_complex(x):
+        raise wrong_dtype(
+            "interp",
+            f"takes real coordinates; got {describe(x)}.",
+            "Interpolate over real and imaginary parts in turn.",
+        )
     if len(xp.shape) != 1 or xp.shape != fp.shape or not xp.shape[0]:
         raise wrong_shape(
             "interp",
@@ -214,10 +235,14 @@ def interp(
         inside = composed.where(flat, f1, f0 + (x - x0) * slope)
     if period is not None:
         return inside
-    below = fp[0] if left is None else left
-    above = fp[-1] if right is None else right
-    out = composed.where(ufuncs.less(x, xp[0]), below, inside)
-    return composed.where(ufuncs.greater(x, xp[-1]), above, out)
+    for outside, beyond, value in (
+        (ufuncs.less(x, xp[0]), left, fp[0]),
+        (ufuncs.greater(x, xp[-1]), right, fp[-1]),
+    ):
+        if not (isinstance(beyond, str) and beyond == "extrapolate"):
+            value = value if beyond is None else beyond
+            inside = composed.where(outside, value, inside)
+    return inside
 
 
 def unwrap(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import Any
 
@@ -12,7 +13,14 @@ from pullback.core.origin import called_at
 from pullback.core.trace import Value, aval_of
 from pullback.errors import ArgumentError
 from pullback.numpy.arguments import array_argument, describe, wrong_dtype
-from pullback.numpy.promotion import as_inexact, convert, promote, promote_arrays
+from pullback.numpy.promotion import (
+    as_inexact,
+    as_weak_as,
+    bounds,
+    convert,
+    promote,
+    promote_arrays,
+)
 from pullback.numpy.ufuncs import (
     constant,
     is_boolean,
@@ -22,6 +30,7 @@ from pullback.numpy.ufuncs import (
     maximum,
     minimum,
     one_like,
+    real_only,
     truth,
     zero_like,
 )
@@ -48,7 +57,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Value:
     x, y = promote("where", x, y)
     out = table.select(condition, x, y)
     if aval_of(x).weak and aval_of(y).weak:
-        return table.convert(out, out.dtype, True)
+        return convert(out, out.dtype, True)
     return out
 
 
@@ -79,22 +88,25 @@ def clip(arr: Any = None, /, min: Any = None, max: Any = None, **old: Any) -> Va
 def fmax(x: Any, y: Any) -> Value:
     """Give the larger; a nan gives way to the other."""
     x, y = promote_arrays("fmax", x, y)
-    return table.select(isnan(x), y, table.select(isnan(y), x, table.max(x, y)))
+    kept = table.select(isnan(y), x, maximum(x, y))
+    return as_weak_as(x, table.select(isnan(x), y, kept))
 
 
 def fmin(x: Any, y: Any) -> Value:
     """Give the smaller; a nan gives way to the other."""
     x, y = promote_arrays("fmin", x, y)
-    return table.select(isnan(x), y, table.select(isnan(y), x, table.min(x, y)))
+    kept = table.select(isnan(y), x, minimum(x, y))
+    return as_weak_as(x, table.select(isnan(x), y, kept))
 
 
 def heaviside(x: Any, y: Any) -> Value:
     """Give 0 below 0, y at 0, 1 above."""
     x, y = promote_arrays("heaviside", x, y, inexact=True)
+    real_only(x, "heaviside")
     zero, one = zero_like(x), one_like(x)
     above = table.select(table.gt(x, zero), table.add(zero, one), x)
     out = table.select(table.lt(x, zero), zero, above)
-    return table.select(table.eq(x, zero), y, out)
+    return as_weak_as(x, table.select(table.eq(x, zero), y, out))
 
 
 # -- classification --------------------------------------------------------------------
@@ -129,13 +141,13 @@ def isinf(x: Any) -> Value:
 
 def isposinf(x: Any) -> Value:
     """Give where x is plus infinity."""
-    x = array_argument(x, "isposinf")
+    x = real_only(array_argument(x, "isposinf"), "isposinf")
     return isinf(x) if is_exact(x) else table.eq(x, _infinity(x))
 
 
 def isneginf(x: Any) -> Value:
     """Give where x is minus infinity."""
-    x = array_argument(x, "isneginf")
+    x = real_only(array_argument(x, "isneginf"), "isneginf")
     return isinf(x) if is_exact(x) else table.eq(x, table.neg(_infinity(x)))
 
 
@@ -145,7 +157,7 @@ def _infinity(x: Value) -> Value:
 
 def signbit(x: Any) -> Value:
     """Give where x is negative, -0.0 included; of nan, False."""
-    x = array_argument(x, "signbit")
+    x = real_only(array_argument(x, "signbit"), "signbit")
     if is_boolean(x) or is_unsigned(x):
         return constant(x, False, dtypes.bool_)
     below = table.lt(x, zero_like(x))
@@ -159,8 +171,9 @@ def signbit(x: Any) -> Value:
 def copysign(x: Any, y: Any) -> Value:
     """Give |x| with the sign of y."""
     x, y = promote_arrays("copysign", x, y, inexact=True)
+    real_only(x, "copysign")
     size = table.abs(x)
-    return table.select(signbit(y), table.neg(size), size)
+    return as_weak_as(x, table.select(signbit(y), table.neg(size), size))
 
 
 def isclose(
@@ -248,7 +261,7 @@ def iscomplexobj(x: Any) -> bool:
 
 def isrealobj(x: Any) -> bool:
     """Whether the dtype is not complex."""
-    return not iscomplexobj(x)
+    return not is_complex(array_argument(x, "isrealobj"))
 
 
 # -- careful sums, products and scalings -----------------------------------------------
@@ -257,10 +270,7 @@ def isrealobj(x: Any) -> bool:
 def hypot(x: Any, y: Any) -> Value:
     """Give sqrt(x^2 + y^2) without overflow; the derivative at (0, 0) is 0."""
     x, y = promote_arrays("hypot", x, y, inexact=True)
-    if is_complex(x):
-        raise wrong_dtype(
-            "hypot", f"takes real numbers; got {describe(x)}.", "Take abs first."
-        )
+    real_only(x, "hypot")
     x, y = table.abs(x), table.abs(y)
     large, small = table.max(x, y), table.min(x, y)
     flat = table.eq(large, zero_like(large))
@@ -268,7 +278,7 @@ def hypot(x: Any, y: Any) -> Value:
     length = table.sqrt(table.add(table.mul(ratio, ratio), one_like(ratio)))
     out = table.select(flat, large, table.mul(large, length))
     infinite = table.or_(isinf(x), isinf(y))
-    return table.select(infinite, _infinity(out), out)
+    return as_weak_as(x, table.select(infinite, _infinity(out), out))
 
 
 def logaddexp(x: Any, y: Any) -> Value:
@@ -285,14 +295,15 @@ def logaddexp(x: Any, y: Any) -> Value:
     else:
         gap, top = table.neg(table.abs(gap)), table.max(x, y)
     out = table.add(top, table.log1p(table.exp(gap)))
-    return table.select(undefined, table.add(x, y), out)
+    return as_weak_as(x, table.select(undefined, table.add(x, y), out))
 
 
 def logaddexp2(x: Any, y: Any) -> Value:
     """Give log2(2^x + 2^y) without overflow."""
     x, y = promote_arrays("logaddexp2", x, y, inexact=True)
     unit = structural.full((), math.log(2), x.dtype)
-    return table.div(logaddexp(table.mul(x, unit), table.mul(y, unit)), unit)
+    found = logaddexp(table.mul(x, unit), table.mul(y, unit))
+    return as_weak_as(x, table.div(found, unit))
 
 
 def sinc(x: Any) -> Value:
@@ -309,7 +320,7 @@ def sinc(x: Any) -> Value:
         number = structural.full((), coefficient, x.dtype)
         series = table.add(table.mul(series, z), number)
     safe = table.select(near, structural.full((), 1.0, x.dtype), angle)
-    return table.select(near, series, table.div(table.sin(safe), safe))
+    return as_weak_as(x, table.select(near, series, table.div(table.sin(safe), safe)))
 
 
 def modf(x: Any) -> tuple[Value, Value]:
@@ -317,7 +328,7 @@ def modf(x: Any) -> tuple[Value, Value]:
     x = as_inexact(x, "modf")
     whole = table.trunc(x)
     rest = table.select(isinf(x), zero_like(x), table.sub(x, whole))
-    return copysign(rest, x), whole
+    return as_weak_as(x, copysign(rest, x)), whole
 
 
 def ldexp(x: Any, n: Any) -> Value:
@@ -327,8 +338,15 @@ def ldexp(x: Any, n: Any) -> Value:
         raise wrong_dtype(
             "ldexp", f"takes integer exponents; got {describe(n)}.", "Use x * exp2(n)."
         )
+    if is_complex(x):
+        raise wrong_dtype(
+            "ldexp", f"takes real numbers; got {describe(x)}.", "Use x * exp2(n)."
+        )
+    if is_unsigned(n):  # not the bits of a signed integer: 2^32 - 1 is not -1
+        most = builtins.min(1 << 14, bounds(n.dtype)[1])
+        n = table.min(n, structural.full((), most, n.dtype))
     n = convert(n, dtypes.scalar_dtype(int))
-    step = (dtypes.finfo(x.dtype).maxexp - 2) if not is_complex(x) else 126
+    step = dtypes.finfo(x.dtype).maxexp - 2
     for _ in range(4):
         part = table.max(table.min(n, int(step)), -int(step))
         x, n = table.mul(x, _power_of_two(part, x.dtype, int(step))), table.sub(n, part)

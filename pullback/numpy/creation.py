@@ -23,7 +23,7 @@ from pullback.numpy.arguments import (
     static_int,
     wrong_shape,
 )
-from pullback.numpy.promotion import promote_arrays, to_inexact
+from pullback.numpy.promotion import promote_arrays, to_inexact, wrapped
 from pullback.primitives import structural, table
 from pullback.primitives.creation import broadcasted_iota, iota
 from pullback.primitives.shaping import concatenate, pad, slice_in_dim
@@ -266,7 +266,10 @@ def _likeness(
 
 def _like(a: Any, number: Any, dtype: Any, shape: Any, who: str) -> Value:
     shape, found, weak = _likeness(a, dtype, shape, who)
-    return filled(shape, dtypes.kind_of(found)(number), found, weak)
+    number = dtypes.kind_of(found)(number)
+    if type(number) is int:
+        number = wrapped(number, found)
+    return filled(shape, number, found, weak)
 
 
 # -- ranges ----------------------------------------------------------------------------
@@ -321,7 +324,7 @@ def linspace(
 ) -> Any:
     """Make evenly spaced numbers; the ends may be traced, and arrays.
 
-    Static ends are spaced in float64 and rounded once.
+    Static ends are spaced in float64 and rounded once; to integers, downwards.
     """
     num = static_int(num, "linspace", "num")
     if num < 0:
@@ -331,11 +334,10 @@ def linspace(
     intervals = num - 1 if endpoint else num
     if is_scalar(start) and is_scalar(stop):
         found = to_inexact(dtypes.scalar_dtype(type(start + stop)))
-        out: Value = from_host(
-            np.linspace(start, stop, num, endpoint).astype(
-                found if dtype is None else dtypes.canonical(dtype)
-            )
-        )
+        found = found if dtype is None else dtypes.canonical(dtype)
+        spaced = np.linspace(start, stop, num, endpoint)
+        spaced = np.floor(spaced) if dtypes.is_integer(found) else spaced
+        out: Value = from_host(spaced.astype(found))
         gap: Any = as_value((stop - start) / intervals if intervals > 0 else math.nan)
         return (out, gap) if retstep else out
     start, stop = promote_arrays("linspace", start, stop, inexact=True)
@@ -397,11 +399,21 @@ def geomspace(
     dtype: Any = None,
     axis: int = 0,
 ) -> Value:
-    """Make a geometric progression between two numbers of the same sign."""
+    """Make a geometric progression between two numbers of the same sign.
+
+    The ends are met exactly.
+    """
     start, stop = promote_arrays("geomspace", start, stop, inexact=True)
+    start, stop = start + 0 * stop, stop + 0 * start
     sign = ufuncs.sign(start)
     low, high = ufuncs.log(start / sign), ufuncs.log(stop / sign)
-    out = sign * ufuncs.exp(linspace(low, high, num, endpoint, axis=axis))
+    out = sign * ufuncs.exp(linspace(low, high, num, endpoint))
+    meets = int(endpoint and num > 1)
+    ends = [structural.expand_axes(start, (0,))] if num else []
+    rest = slice_in_dim(out, len(ends), num - meets, 0)
+    last = [structural.expand_axes(stop, (0,))] * meets
+    out = concatenate([*ends, rest, *last], 0)
+    out = structural.move_axis(out, 0, axis % len(out.shape))
     return out if dtype is None else table.convert(out, dtypes.canonical(dtype))
 
 

@@ -91,11 +91,14 @@ class Plan:
 # -- from an index to a plan -----------------------------------------------------------
 
 
-def plan_index(shape: Shape, index: Any) -> Plan:
+def plan_index(shape: Shape, index: Any, mode: Any = None) -> Plan:
     """Work out what an index means for an operand of `shape`.
 
+    A `mode` says what becomes of a static integer out of bounds, as of a traced one.
+
     Raises:
-        IndexBoundsError: too many indices, or a static integer out of bounds.
+        IndexBoundsError: too many indices, a boolean array of another shape than the
+            axes it indexes, or a static integer out of bounds and no mode.
     """
     items = _expanded(shape, index if isinstance(index, tuple) else (index,))
     entries: list[Entry] = []
@@ -110,7 +113,10 @@ def plan_index(shape: Shape, index: Any) -> Plan:
             layout.append(axis)
         else:
             if isinstance(item, int):
-                item = _inside(item, shape, axis)
+                if mode is None or -shape[axis] <= item < shape[axis]:
+                    item = _inside(item, shape, axis)
+                else:
+                    item = structural.full((), item, dtypes.int32)
             entries.append(item)
             advanced.append(place)
             layout.append(-1)
@@ -135,6 +141,7 @@ def _placed(
 def _expanded(shape: Shape, items: tuple[Any, ...]) -> list[Any]:
     """Check the items of an index, write out the ellipsis and boolean arrays."""
     out: list[Any] = []
+    masks: list[tuple[int, Shape]] = []
     dots = None
     for item in items:
         if item is Ellipsis:
@@ -148,15 +155,14 @@ def _expanded(shape: Shape, items: tuple[Any, ...]) -> list[Any]:
         elif item is None or isinstance(item, slice):
             out.append(item)
         elif isinstance(item, (bool, np.bool_)):
-            raise IndexBoundsError(
-                f"an index was given the truth value {item}.",
-                where=called_at(),
-                mend="Use jnp.where, or an array of truth values.",
-            )
+            raise _truth_value(item)
         elif isinstance(item, (int, np.integer)):
             out.append(int(item))
         else:
-            out.extend(_array_item(item, shape))
+            found, mask = _array_item(item)
+            if mask is not None:
+                masks.append((len(out), mask))
+            out.extend(found)
     used = sum(item is not None for item in out)
     if used > len(shape):
         raise IndexBoundsError(
@@ -166,11 +172,26 @@ def _expanded(shape: Shape, items: tuple[Any, ...]) -> list[Any]:
         )
     fill = [slice(None)] * (len(shape) - used)
     at = len(out) if dots is None else dots
+    for place, mask in masks:
+        axis = sum(item is not None for item in out[:place])
+        _check_mask(mask, shape, axis if place < at else axis + len(fill))
     return [*out[:at], *fill, *out[at:]]
 
 
-def _array_item(item: Any, shape: Shape) -> list[Any]:
-    """Give an index array; a boolean one as the places where it is true."""
+def _check_mask(mask: Shape, shape: Shape, axis: int) -> None:
+    """Raise unless a boolean index has the shape of the axes it indexes."""
+    wanted = shape[axis : axis + len(mask)]
+    if mask != wanted:
+        raise IndexBoundsError(
+            f"a boolean index of shape {mask} was given for axes of shape {wanted} of "
+            f"an array of shape {shape}.",
+            where=called_at(),
+            mend="Make the mask of a comparison with the array itself, or of its axis.",
+        )
+
+
+def _array_item(item: Any) -> tuple[list[Any], Shape | None]:
+    """Give index arrays; of a boolean one its true places, and its shape."""
     if isinstance(item, (list, tuple)):
         # As in NumPy, an empty list picks nothing.
         item = creation.array(item, dtype=None if item else int)
@@ -182,8 +203,11 @@ def _array_item(item: Any, shape: Shape) -> list[Any]:
             "that array",
             "which fix the shape of the result",
         )
+        if not mask.shape:
+            raise _truth_value(mask)
         dtype = dtypes.scalar_dtype(int)
-        return [from_host(places.astype(dtype)) for places in np.nonzero(mask)]
+        places = [from_host(p.astype(dtype)) for p in np.nonzero(mask)]
+        return places, tuple(mask.shape)
     if not dtypes.is_integer(x.dtype):
         raise wrong_dtype(
             "indexing",
@@ -191,8 +215,17 @@ def _array_item(item: Any, shape: Shape) -> list[Any]:
             "Convert the index with astype(int).",
         )
     if not x.shape and not isinstance(x, Tracer):
-        return [int(x)]
-    return [x]
+        return [int(x)], None
+    return [x], None
+
+
+def _truth_value(item: Any) -> IndexBoundsError:
+    """Make the error for a single truth value as an index."""
+    return IndexBoundsError(
+        f"an index was given the truth value {item}.",
+        where=called_at(),
+        mend="Use jnp.where, or an array of truth values.",
+    )
 
 
 def _inside(item: int, shape: Shape, axis: int) -> int:
@@ -252,7 +285,7 @@ def getitem(
     x: Any, index: Any, mode: Any = None, fill_value: Any = None, **promises: bool
 ) -> Value:
     """Read what an index names; traced and array indices out of bounds are clipped."""
-    if type(index) is int and x.shape:
+    if type(index) is int and x.shape and mode is None:
         i = _inside(index, x.shape, 0)
         rest = x.shape[1:]
         zeros = (0,) * len(rest)
@@ -261,10 +294,13 @@ def getitem(
         n = x.shape[0]
         start, stop, step = index.indices(n)
         return slice_in_dim(x, start, max(start, stop), 0, step)
-    plan = plan_index(x.shape, index)
+    plan = plan_index(x.shape, index, mode)
     how = canonical_mode(mode, CLIP)
-    boxed = _sliced(x, plan)
     arrays = plan.arrays
+    if arrays and not size_of(plan.result_shape()):
+        # An empty axis has no windows of one element, even for no indices.
+        return structural.full(plan.result_shape(), dtypes.kind_of(x.dtype)(0), x.dtype)
+    boxed = _sliced(x, plan)
     if not arrays:
         return structural.reshape(boxed, plan.result_shape())
     if not plan.batch and how == CLIP:
@@ -460,13 +496,17 @@ def write(
         ShapeError: the values do not broadcast to the places.
     """
     x = array_argument(x, f"at[...].{kind}")
-    plan = plan_index(x.shape, index)
+    if kind in ("min", "max"):
+        ufuncs.real_only(x, f"at[...].{kind}")
+    plan = plan_index(x.shape, index, mode)
     values = _fitting(values, x, f"at[...].{kind}")
     wanted = plan.result_shape()
     values = _without_new_axes(
         creation.broadcast_array(values, wanted, f"at[...].{kind}"), plan
     )
     how = canonical_mode(mode, FILL)
+    if not size_of(wanted):
+        return x
     promises = indices_are_sorted, unique_indices
     whole = all(e.step == 1 for e in plan.entries if isinstance(e, Cut))
     if not plan.batch and whole:

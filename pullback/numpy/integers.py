@@ -8,20 +8,21 @@ from pullback.calls.while_loop import while_loop
 from pullback.core.trace import Value
 from pullback.numpy import reductions, shaping, ufuncs
 from pullback.numpy.arguments import describe, wrong_dtype
-from pullback.numpy.promotion import promote_arrays
+from pullback.numpy.promotion import as_weak_as, promote_arrays
 from pullback.primitives import table
 
 
 def gcd(x1: Any, x2: Any) -> Value:
     """Give the greatest common divisor of integers, by Euclid's algorithm."""
-    return _euclid("gcd", x1, x2)[0]
+    divisor, x, _ = _euclid("gcd", x1, x2)
+    return as_weak_as(x, divisor)
 
 
 def lcm(x1: Any, x2: Any) -> Value:
     """Give the least common multiple of integers."""
     divisor, x, y = _euclid("lcm", x1, x2)
     safe = table.select(table.eq(divisor, 0), table.add(divisor, 1), divisor)
-    return table.mul(x, table.div(y, safe))
+    return as_weak_as(x, table.mul(x, table.div(y, safe)))
 
 
 def _euclid(who: str, x1: Any, x2: Any) -> tuple[Value, Value, Value]:

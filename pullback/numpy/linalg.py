@@ -294,8 +294,10 @@ def _phase(x: Value) -> Value:
 
 def matrix_power(a: Any, n: int) -> Value:
     """Raise matrices to an integer power; as `numpy.linalg.matrix_power`."""
-    x = matrix("matrix_power", a, square=True)
     count = static_int(n, "matrix_power", "n")
+    x = matrix("matrix_power", a, square=True)
+    if count >= 0:  # integers stay integers
+        x = array_argument(a, "matrix_power")
     if count < 0:
         x, count = inv(x), -count
     result = None
@@ -484,11 +486,14 @@ def matrix_rank(
     """Count singular values above a tolerance; as `numpy.linalg.matrix_rank`.
 
     Args:
-        M: matrices.
+        M: matrices; a vector has rank 1 unless it is zero.
         rtol: the tolerance over the largest singular value.
         hermitian: use eigenvalues, which is cheaper.
         tol: the tolerance itself.
     """
+    M = array_argument(M, "matrix_rank")
+    if len(M.shape) < 2:  # of a vector: 1 unless it is zero
+        return reductions.any(M).astype(int)
     x = matrix("matrix_rank", M)
     s = _absolute(eigvalsh(x)) if hermitian else spectral.svdvals(x)
     if tol is not None:

@@ -45,6 +45,12 @@ def matrices(who: str, *xs: Any) -> list[Value]:
     return [convert(x, wide) for x in values]
 
 
+def as_narrow_as(a: Any, out: Value) -> Value:
+    """Give a result computed in 32 bits in the half-width dtype its operand had."""
+    have = getattr(a, "dtype", None)
+    return convert(out, have) if have in (dtypes.float16, dtypes.bfloat16) else out
+
+
 def matrix(who: str, a: Any, square: bool = False) -> Value:
     """Give an operand of (square) matrices.
 
@@ -106,6 +112,7 @@ def vector_norm(
 
     The derivative of the 2-norm (and of any finite order above 1) is 0 at 0.
     """
+    given = x
     (x,) = matrices("vector_norm", x)
     axes = canonical_axes(axis, len(x.shape), "vector_norm")
     if ord == 2 or ord is None:
@@ -120,6 +127,7 @@ def vector_norm(
         total = reduce_sum(_absolute(x), axes)
     else:
         total = _power_norm(_absolute(x), axes, ord)
+    total = as_narrow_as(given, total)
     if not keepdims:
         return total
     return reshape(total, [1 if i in axes else n for i, n in enumerate(x.shape)])
@@ -146,7 +154,7 @@ def _power_norm(size: Value, axes: tuple[int, ...], ord: Any) -> Value:
 
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Value:
     """Give norms of matrices; as `numpy.linalg.matrix_norm`."""
-    return norm_of_matrices(matrix("matrix_norm", x), ord, keepdims)
+    return as_narrow_as(x, norm_of_matrices(matrix("matrix_norm", x), ord, keepdims))
 
 
 def norm_of_matrices(x: Value, ord: Any, keepdims: bool) -> Value:
@@ -176,17 +184,18 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> V
 
     The derivative of the 2-norm and of the Frobenius norm is 0 at 0.
     """
+    whole = x
     (x,) = matrices("norm", x)
     rank = len(x.shape)
     if axis is None:
         if ord is None:
-            return vector_norm(x, keepdims=keepdims)
+            return vector_norm(whole, keepdims=keepdims)
         axes: tuple[int, ...] = tuple(range(rank))
     else:
         given = axis if isinstance(axis, (tuple, list)) else (axis,)
         axes = tuple(canonical_axis(a, rank, "norm") for a in given)
     if len(axes) == 1:
-        return vector_norm(x, axis=axes, keepdims=keepdims, ord=ord)
+        return vector_norm(whole, axis=axes, keepdims=keepdims, ord=ord)
     if len(axes) != 2 or axes[0] == axes[1]:
         raise ArgumentError(
             f"linalg.norm was given {x.aval} with ord={ord!r} and axis={axis!r}.",
@@ -195,6 +204,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> V
         )
     others = [i for i in range(rank) if i not in axes]
     found = norm_of_matrices(transpose(x, (*others, *axes)), ord, False)
+    found = as_narrow_as(whole, found)
     if not keepdims:
         return found
     return reshape(found, [1 if i in axes else n for i, n in enumerate(x.shape)])

@@ -36,6 +36,7 @@ _COMPLEX = frozenset(np.dtype(c).num for c in "FD")
 
 # -- operators -------------------------------------------------------------------------
 # The branches of `binary` stand in the order of their use: benchmarks time `x + x`.
+# Integers from 0 to 127 fit every dtype; `function` promotes the others.
 
 
 def is_operand(name: str, other: Any) -> bool:
@@ -76,7 +77,7 @@ def binary(function: Method, op: Any, numbers: frozenset[int]) -> Method:
             number = self.dtype.num
             if number in inexact:
                 return current_trace().apply(op, (self, float(other)))
-            if number in whole:
+            if number in whole and 0 <= other < 128:
                 return current_trace().apply(op, (self, other))
         elif isinstance(other, Operators):
             dtype = self.dtype
@@ -101,7 +102,7 @@ def reflected(function: Method, op: Any, numbers: frozenset[int]) -> Method:
             number = self.dtype.num
             if number in inexact:
                 return current_trace().apply(op, (float(other), self))
-            if number in whole and kind is int:
+            if number in whole and kind is int and 0 <= other < 128:
                 return current_trace().apply(op, (other, self))
         elif not is_operand(name, other):
             return NotImplemented

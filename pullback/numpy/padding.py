@@ -18,6 +18,7 @@ from pullback.numpy import (
     shaping,
     statistics,
     taking,
+    ufuncs,
 )
 from pullback.numpy.arguments import array_argument, describe, static_array, wrong_shape
 from pullback.numpy.promotion import convert
@@ -176,6 +177,9 @@ def _statistic(
 ) -> Value:
     """Repeat a statistic of the elements near an end."""
     near = pieces.slice_in_dim(x, *bounds, axis)
-    value = convert(_BY_STATISTIC[mode](near, axis, keepdims=True), x.dtype)
+    value = _BY_STATISTIC[mode](near, axis, keepdims=True)
+    if ufuncs.is_exact(x) and not ufuncs.is_exact(value):
+        value = ufuncs.rint(value)
+    value = convert(value, x.dtype)
     shape = tuple(width if i == axis else m for i, m in enumerate(x.shape))
     return structural.broadcast_to(value, shape)

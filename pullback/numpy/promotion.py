@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from pullback import dtypes
 from pullback.core.array import SCALARS, Operators, from_host
+from pullback.core.calling import scalar_host
 from pullback.core.trace import Value
 from pullback.dtypes import Dtype
 from pullback.numpy.arguments import array_argument
@@ -19,10 +21,13 @@ __all__ = [
     "INTEGRAL",
     "NUMERIC",
     "as_inexact",
+    "as_weak_as",
+    "bounds",
     "convert",
     "promote",
     "promote_arrays",
     "to_inexact",
+    "wrapped",
 ]
 
 # dtypes by number, for the fast branches. These are NumPy's own: Python scalars adopt
@@ -86,12 +91,41 @@ def _place(x: Any, dtype: Dtype, weak: bool, keep: bool) -> Any:
     """Give a Python scalar in the kind of `dtype`, or as an array of that dtype."""
     kind = dtypes.kind_of(dtype)
     number = x if type(x) is kind else kind(x)
+    if kind is int:
+        number = wrapped(number, dtype)
     return number if keep else from_host(dtype.type(number), weak or keep)
+
+
+@functools.cache
+def bounds(dtype: Dtype) -> tuple[int, int]:
+    """Give the least and the greatest integer of a dtype."""
+    info = dtypes.iinfo(dtype)
+    return int(info.min), int(info.max)
+
+
+def wrapped(number: Any, dtype: Dtype) -> int:
+    """Give the integer of `dtype` that has the low bits of a Python integer.
+
+    Raises:
+        ArgumentError: it does not even fit the dtype that Python integers have.
+    """
+    low, high = bounds(dtype)
+    if low <= number <= high:
+        return int(number)
+    scalar_host(number)
+    return int((number - low) % (high - low + 1) + low)
 
 
 def promote_arrays(who: str, *xs: Any, inexact: bool = False) -> list[Value]:
     """Bring operands to their common dtype, Python scalars becoming arrays."""
     return promote(who, *xs, inexact=inexact, scalars=False)
+
+
+def as_weak_as(x: Value, out: Value) -> Value:
+    """Make a result as weak as the promoted operand `x`: a choice made it strong."""
+    if x.weak_type and not out.weak_type:
+        return convert(out, out.dtype, True)
+    return out
 
 
 def as_inexact(x: Any, who: str) -> Value:

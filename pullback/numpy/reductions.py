@@ -12,7 +12,13 @@ from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError
 from pullback.numpy import composed, creation, shaping, ufuncs
-from pullback.numpy.arguments import array_argument, describe, wrong_dtype, wrong_shape
+from pullback.numpy.arguments import (
+    array_argument,
+    describe,
+    no_out,
+    wrong_dtype,
+    wrong_shape,
+)
 from pullback.numpy.promotion import convert, promote_arrays, to_inexact
 from pullback.primitives import cumulative, reduction, structural, table
 from pullback.primitives.recipes import canonical_axes, canonical_axis
@@ -47,12 +53,14 @@ def _operand(a: Any, axis: Any, where: Any, who: str) -> tuple[Value, tuple[int,
     return a, canonical_axes(axis, len(a.shape), who)
 
 
-def _widened(x: Value, dtype: Any) -> Value:
+def _widened(x: Value, dtype: Any, integers: bool = True) -> Value:
     """Convert to the dtype sums are made in: booleans and small integers widen."""
     if dtype is not None:
         return convert(x, dtypes.canonical(dtype))
     if x.dtype == dtypes.bool_:
         return convert(x, dtypes.scalar_dtype(int))
+    if not integers:
+        return x
     if x.dtype.kind in "iu" and x.dtype.itemsize < dtypes.scalar_dtype(int).itemsize:
         wide = dtypes.scalar_dtype(int)
         unsigned = x.dtype.kind == "u"
@@ -68,14 +76,19 @@ def sum(
     keepdims: bool = False,
     initial: Any = None,
     where: Any = None,
+    promote_integers: bool = True,
 ) -> Value:
-    """Sum over axes; booleans and small integers are counted in int32."""
+    """Sum over axes; booleans and small integers are counted in int32.
+
+    `promote_integers=False` keeps the dtype of small integers, which then wrap.
+    """
+    no_out(out, "sum")
     a, axes = _operand(a, axis, where, "sum")
-    if a.dtype == dtypes.bool_ and dtype is None:
+    if a.dtype == dtypes.bool_ and dtype is None and promote_integers:
         x = _masked(a, where, False)
         total = reduction.count(x, axes, dtypes.scalar_dtype(int))
     else:
-        x = _masked(_widened(a, dtype), where, 0)
+        x = _masked(_widened(a, dtype, promote_integers), where, 0)
         total = reduction.reduce_sum(x, axes)
     total = _shaped(total, x, axes, keepdims)
     return total if initial is None else ufuncs.add(total, _as(initial, total))
@@ -89,10 +102,15 @@ def prod(
     keepdims: bool = False,
     initial: Any = None,
     where: Any = None,
+    promote_integers: bool = True,
 ) -> Value:
-    """Multiply over axes; the derivative is right where factors are zero."""
+    """Multiply over axes; the derivative is right where factors are zero.
+
+    `promote_integers=False` keeps the dtype of small integers, which then wrap.
+    """
+    no_out(out, "prod")
     a, axes = _operand(a, axis, where, "prod")
-    x = _masked(_widened(a, dtype), where, 1)
+    x = _masked(_widened(a, dtype, promote_integers), where, 1)
     total = _shaped(reduction.reduce_prod(x, axes), x, axes, keepdims)
     return total if initial is None else ufuncs.multiply(total, _as(initial, x))
 
@@ -113,6 +131,7 @@ def _extreme(who: str, reduce: Any, combine: Any, worst: Any, what: str) -> Any:
         initial: Any = None,
         where: Any = None,
     ) -> Value:
+        no_out(out, who)
         a, axes = _operand(a, axis, where, who)
         if dtypes.is_complex(a.dtype):
             raise wrong_dtype(
@@ -154,6 +173,7 @@ def any(
     where: Any = None,
 ) -> Value:
     """Whether any element over axes is true."""
+    no_out(out, "any")
     a, axes = _operand(a, axis, where, "any")
     x = _masked(ufuncs.truth(a, "any"), where, False)
     return _shaped(reduction.reduce_or(x, axes), x, axes, keepdims)
@@ -167,6 +187,7 @@ def all(
     where: Any = None,
 ) -> Value:
     """Whether all elements over axes are true."""
+    no_out(out, "all")
     a, axes = _operand(a, axis, where, "all")
     x = _masked(ufuncs.truth(a, "all"), where, True)
     return _shaped(reduction.reduce_and(x, axes), x, axes, keepdims)
@@ -202,6 +223,7 @@ def mean(
     where: Any = None,
 ) -> Value:
     """Give the mean over axes: float16 is summed in float32, booleans are counted."""
+    no_out(out, "mean")
     a, axes = _operand(a, axis, where, "mean")
     found = to_inexact(a.dtype) if dtype is None else dtypes.canonical(dtype)
     half = found in (dtypes.float16, dtypes.bfloat16)
@@ -209,6 +231,22 @@ def mean(
     x = a if a.dtype == dtypes.bool_ else convert(a, wide)
     total = convert(sum(x, axes, keepdims=keepdims, where=where), wide)
     return convert(_divided(total, _count(x, axes, where, keepdims)), found)
+
+
+_mean = mean  # `var` has an argument of this name
+
+
+def _degrees(ddof: Any, correction: Any) -> Any:
+    """Give the degrees of freedom taken off, under either name."""
+    if correction is None:
+        return ddof
+    if isinstance(ddof, (int, float)) and ddof == 0:
+        return correction
+    raise ArgumentError(
+        f"a variance was given both ddof={ddof} and correction={correction}.",
+        where=called_at(),
+        mend="Give one: they are two names of the same.",
+    )
 
 
 def average(
@@ -251,14 +289,21 @@ def var(
     keepdims: bool = False,
     *,
     where: Any = None,
+    mean: Any = None,
     correction: Any = None,
 ) -> Value:
-    """Give the variance over axes."""
+    """Give the variance over axes; `mean`, if known, has these axes of length one."""
+    no_out(out, "var")
     a, axes = _operand(a, axis, where, "var")
-    ddof = ddof if correction is None else correction
+    ddof = _degrees(ddof, correction)
     found = to_inexact(a.dtype) if dtype is None else dtypes.canonical(dtype)
+    if not dtypes.is_inexact(found):
+        raise wrong_dtype(
+            "var", f"was given dtype={found}.", "Ask for a floating-point dtype."
+        )
     x = convert(a, found)
-    gap = table.sub(x, mean(x, axes, keepdims=True, where=where))
+    centre = _mean(x, axes, keepdims=True, where=where) if mean is None else mean
+    gap = ufuncs.subtract(x, convert(array_argument(centre, "var", "mean"), found))
     if dtypes.is_complex(found):
         square = table.real(table.mul(gap, table.conj(gap)))
     else:
@@ -281,10 +326,13 @@ def std(
     keepdims: bool = False,
     *,
     where: Any = None,
+    mean: Any = None,
     correction: Any = None,
 ) -> Value:
     """Give the standard deviation over axes; of equal elements, derivative 0."""
-    v = var(a, axis, dtype, None, ddof, keepdims, where=where, correction=correction)
+    no_out(out, "std")
+    ddof = _degrees(ddof, correction)
+    v = var(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean)
     # The square root of 0 has no derivative: choose 0, on both sides of the choice.
     flat = table.eq(v, ufuncs.zero_like(v))
     one = structural.full((), 1, v.dtype)
@@ -294,6 +342,7 @@ def std(
 
 def ptp(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Value:
     """Give the greatest element minus the least."""
+    no_out(out, "ptp")
     return table.sub(max(a, axis, keepdims=keepdims), min(a, axis, keepdims=keepdims))
 
 
@@ -306,7 +355,8 @@ def _place(who: str, find: Any, what: str) -> Any:
     def function(
         a: Any, axis: int | None = None, out: None = None, keepdims: bool = False
     ) -> Value:
-        a = array_argument(a, who)
+        no_out(out, who)
+        a = ufuncs.real_only(array_argument(a, who), who)
         rank = len(a.shape)
         x = shaping.ravel(a) if axis is None else a
         along = 0 if axis is None else canonical_axis(axis, rank, who)
@@ -329,10 +379,13 @@ argmin = _place("argmin", reduction.argmin, "least element")
 # -- without nan -----------------------------------------------------------------------
 
 
-def _present(a: Any, who: str) -> tuple[Value, Value]:
-    """Give an array, and where it is not nan."""
+def _present(a: Any, who: str, where: Any = None) -> tuple[Value, Value]:
+    """Give an array, and where it is not nan, and counts."""
     a = array_argument(a, who)
-    return a, table.not_(composed.isnan(a))
+    present = table.not_(composed.isnan(a))
+    if where is None:
+        return a, present
+    return a, table.and_(present, ufuncs.truth(where, who))
 
 
 def nansum(
@@ -341,10 +394,13 @@ def nansum(
     dtype: Any = None,
     out: None = None,
     keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
 ) -> Value:
     """Sum what is not nan."""
-    a, present = _present(a, "nansum")
-    return sum(a, axis, dtype, keepdims=keepdims, where=present)
+    no_out(out, "nansum")
+    a, present = _present(a, "nansum", where)
+    return sum(a, axis, dtype, None, keepdims, initial, present)
 
 
 def nanprod(
@@ -353,10 +409,13 @@ def nanprod(
     dtype: Any = None,
     out: None = None,
     keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
 ) -> Value:
     """Multiply what is not nan."""
-    a, present = _present(a, "nanprod")
-    return prod(a, axis, dtype, keepdims=keepdims, where=present)
+    no_out(out, "nanprod")
+    a, present = _present(a, "nanprod", where)
+    return prod(a, axis, dtype, None, keepdims, initial, present)
 
 
 def nanmean(
@@ -365,9 +424,11 @@ def nanmean(
     dtype: Any = None,
     out: None = None,
     keepdims: bool = False,
+    where: Any = None,
 ) -> Value:
     """Give the mean of what is not nan."""
-    a, present = _present(a, "nanmean")
+    no_out(out, "nanmean")
+    a, present = _present(a, "nanmean", where)
     return mean(a, axis, dtype, keepdims=keepdims, where=present)
 
 
@@ -378,10 +439,12 @@ def nanvar(
     out: None = None,
     ddof: Any = 0,
     keepdims: bool = False,
+    where: Any = None,
 ) -> Value:
     """Give the variance of what is not nan."""
-    a, present = _present(a, "nanvar")
-    safe = table.select(present, a, ufuncs.zero_like(a))
+    no_out(out, "nanvar")
+    a, present = _present(a, "nanvar", where)
+    safe = table.select(composed.isnan(a), ufuncs.zero_like(a), a)
     return _nan_if_none(
         var(safe, axis, dtype, None, ddof, keepdims, where=present),
         sum(present, axis, keepdims=keepdims),
@@ -396,10 +459,12 @@ def nanstd(
     out: None = None,
     ddof: Any = 0,
     keepdims: bool = False,
+    where: Any = None,
 ) -> Value:
     """Give the standard deviation of what is not nan."""
-    a, present = _present(a, "nanstd")
-    safe = table.select(present, a, ufuncs.zero_like(a))
+    no_out(out, "nanstd")
+    a, present = _present(a, "nanstd", where)
+    safe = table.select(composed.isnan(a), ufuncs.zero_like(a), a)
     return _nan_if_none(
         std(safe, axis, dtype, None, ddof, keepdims, where=present),
         sum(present, axis, keepdims=keepdims),
@@ -418,17 +483,26 @@ def _nan_extreme(who: str, extreme: Any, worst: Any, what: str) -> Any:
     """Make `nanmax` or `nanmin`."""
 
     def function(
-        a: Any, axis: Any = None, out: None = None, keepdims: bool = False
+        a: Any,
+        axis: Any = None,
+        out: None = None,
+        keepdims: bool = False,
+        initial: Any = None,
+        where: Any = None,
     ) -> Value:
-        a, present = _present(a, who)
+        no_out(out, who)
+        a, present = _present(a, who, where)
         if ufuncs.is_exact(a):
-            return extreme(a, axis, keepdims=keepdims)
-        filled = table.select(present, a, structural.full((), worst(a.dtype), a.dtype))
-        found = extreme(filled, axis, keepdims=keepdims)
+            return extreme(a, axis, out, keepdims, initial, where)
+        missing = composed.isnan(a)
+        filled = table.select(missing, structural.full((), worst(a.dtype), a.dtype), a)
+        found = extreme(filled, axis, out, keepdims, initial, where)
+        if initial is not None:
+            return found
         some = any(present, axis, keepdims=keepdims)
         return table.select(some, found, structural.full((), math.nan, a.dtype))
 
-    doc = f"Give the {what} that is not nan; nan where all are."
+    doc = f"Give the {what} that is not nan; nan where all are, without `initial`."
     return ufuncs.named(function, who, doc)
 
 
@@ -442,6 +516,7 @@ def _nan_place(who: str, place: Any, worst: Any, what: str) -> Any:
     def function(
         a: Any, axis: int | None = None, out: None = None, keepdims: bool = False
     ) -> Value:
+        no_out(out, who)
         a, present = _present(a, who)
         if ufuncs.is_exact(a):
             return place(a, axis, keepdims=keepdims)
@@ -466,6 +541,7 @@ def _running(who: str, op: Callable[..., Value], what: str, skip: Any = None) ->
     def function(
         a: Any, axis: int | None = None, dtype: Any = None, out: None = None
     ) -> Value:
+        no_out(out, who)
         a = array_argument(a, who)
         if skip is not None:
             present = table.not_(composed.isnan(a))
@@ -506,13 +582,16 @@ def _running_with_start(who: str, running: Any, start: int) -> Any:
                 mend="Name the axis.",
             )
         along = canonical_axis(axis or 0, len(x.shape), who)
-        out = running(x, along, dtype)
+        out = running(_widened(x, dtype), along)
         if not include_initial:
             return out
         lead = [1 if i == along else n for i, n in enumerate(x.shape)]
         return shaping.concatenate([creation.full(lead, start, out.dtype), out], along)
 
-    doc = f"As {running.__name__}, with the start {start} in front if asked."
+    doc = (
+        f"As {running.__name__}, small integers widened as in a sum, with the start "
+        f"{start} in front if asked."
+    )
     return ufuncs.named(function, who, doc)
 
 

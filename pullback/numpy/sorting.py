@@ -387,7 +387,7 @@ def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Value:
     """Give the distinct elements of the first that are not in the second."""
     pair = _known_pair(ar1, ar2, "setdiff1d")
     find: Any = np.setdiff1d
-    return from_host(find(*pair, assume_unique))
+    return from_host(find(*pair, assume_unique).astype(creation.asarray(ar1).dtype))
 
 
 def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Value:

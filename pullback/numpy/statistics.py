@@ -25,11 +25,12 @@ from pullback.numpy import (
 from pullback.numpy.arguments import (
     array_argument,
     describe,
+    no_out,
     static_int,
     wrong_dtype,
     wrong_shape,
 )
-from pullback.numpy.promotion import convert, promote_arrays
+from pullback.numpy.promotion import as_inexact, convert, promote_arrays
 from pullback.primitives import structural, table
 from pullback.primitives.recipes import canonical_axes
 
@@ -48,6 +49,8 @@ def _quantile(
             where=called_at(),
             mend=f"Use one of {', '.join(_METHODS)}.",
         )
+    a = as_inexact(a, who)
+    found, weak = a.dtype, a.weak_type
     a, q = promote_arrays(who, a, q, inexact=True)
     if ufuncs.is_complex(a):
         raise wrong_dtype(who, f"takes real numbers; got {describe(a)}.", "Take abs.")
@@ -85,7 +88,8 @@ def _quantile(
     if keepdims:
         shape = [1 if i in axes else m for i, m in enumerate(a.shape)]
         out = structural.reshape(out, (out.shape[0], *shape))
-    return out if q.shape else structural.reshape(out, out.shape[1:])
+    out = out if q.shape else structural.reshape(out, out.shape[1:])
+    return convert(out, found, weak)
 
 
 def _places(q: Value, count: Value) -> Value:
@@ -132,6 +136,7 @@ def quantile(
     keepdims: bool = False,
 ) -> Value:
     """Give quantiles over axes, by five methods; integers become floats."""
+    no_out(out, "quantile")
     return _quantile("quantile", a, q, axis, method, keepdims, False)
 
 
@@ -145,6 +150,7 @@ def nanquantile(
     keepdims: bool = False,
 ) -> Value:
     """Give quantiles of what is not nan."""
+    no_out(out, "nanquantile")
     return _quantile("nanquantile", a, q, axis, method, keepdims, True)
 
 
@@ -158,6 +164,7 @@ def percentile(
     keepdims: bool = False,
 ) -> Value:
     """Give percentiles over axes, by five methods; integers become floats."""
+    no_out(out, "percentile")
     q = ufuncs.divide(creation.asarray(q), 100.0)
     return _quantile("percentile", a, q, axis, method, keepdims, False)
 
@@ -172,6 +179,7 @@ def nanpercentile(
     keepdims: bool = False,
 ) -> Value:
     """Give percentiles of what is not nan."""
+    no_out(out, "nanpercentile")
     q = ufuncs.divide(creation.asarray(q), 100.0)
     return _quantile("nanpercentile", a, q, axis, method, keepdims, True)
 
@@ -184,6 +192,7 @@ def median(
     keepdims: bool = False,
 ) -> Value:
     """Give the median over axes."""
+    no_out(out, "median")
     return _quantile("median", a, 0.5, axis, "midpoint", keepdims, False)
 
 
@@ -195,6 +204,7 @@ def nanmedian(
     keepdims: bool = False,
 ) -> Value:
     """Give the median of what is not nan."""
+    no_out(out, "nanmedian")
     return _quantile("nanmedian", a, 0.5, axis, "midpoint", keepdims, True)
 
 
@@ -221,7 +231,7 @@ def cov(
     free = (0 if bias else 1) if ddof is None else ddof
     if weights is None:
         gap = table.sub(x, reductions.mean(x, 1, keepdims=True))
-        scaled, norm = gap, ufuncs.subtract(x.shape[1], float(free))
+        scaled, norm = gap, structural.full((), max(x.shape[1] - free, 0.0), gap.dtype)
     else:
         total = reductions.sum(convert(weights, dtypes.real_dtype(x.dtype)))
         mean = reductions.average(x, 1, weights, keepdims=True)

@@ -17,6 +17,7 @@ from pullback.numpy import composed, creation, indexing, reductions, shaping, uf
 from pullback.numpy.arguments import (
     array_argument,
     describe,
+    no_out,
     shape_argument,
     static_array,
     static_int,
@@ -48,6 +49,7 @@ def take(
 
     Modes: "fill" (default, nan or `fill_value`), "clip", "wrap". None raises.
     """
+    no_out(out, "take")
     a = array_argument(a, "take")
     if axis is None:
         a, axis = shaping.ravel(a), 0
@@ -163,7 +165,10 @@ def put_along_axis(
 def put(
     a: Any, ind: Any, v: Any, mode: str | None = None, *, inplace: bool = True
 ) -> Value:
-    """Give the array with values put at flat places; `inplace` must be False."""
+    """Give the array with values put at flat places; `inplace` must be False.
+
+    Places out of bounds are clipped; mode "wrap" takes them modulo the size.
+    """
     if inplace:
         raise ArgumentError(
             "put was asked to write in place: arrays never change.",
@@ -175,6 +180,7 @@ def put(
     flat = shaping.ravel(a)
     if mode == "wrap":
         places, mode = ufuncs.remainder(places, flat.shape[0]), None
+    mode = "clip" if mode is None else mode
     out = indexing.At(flat)[places].set(values, mode=mode)
     return structural.reshape(out, a.shape)
 
@@ -184,6 +190,7 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Value
 
     Mode "raise" needs values of `a`; use "clip" or "wrap" for traced ones.
     """
+    no_out(out, "choose")
     a = array_argument(a, "choose")
     options = promote_arrays("choose", *list(choices))
     n = len(options)
@@ -216,6 +223,7 @@ def compress(
     out: None = None,
 ) -> Value:
     """Keep members of an axis where a mask is true; `size` allows a traced one."""
+    no_out(out, "compress")
     mask = ufuncs.truth(creation.asarray(condition), "compress")
     a = creation.asarray(a)
     if axis is None:
@@ -303,6 +311,12 @@ def where(
     """
     if x is None and y is None:
         return nonzero(condition, size=size, fill_value=fill_value)
+    if size is not None or fill_value is not None:
+        raise ArgumentError(
+            "where was given size= or fill_value= beside x and y.",
+            where=called_at(),
+            mend="They are for the condition alone: leave them out.",
+        )
     return composed.where(condition, x, y)
 
 
@@ -420,10 +434,9 @@ def delete(
 
 
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Value:
-    """Put values before static places of an axis."""
-    arr, values = promote_arrays(
-        "insert", creation.asarray(arr), creation.asarray(values)
-    )
+    """Put values before static places of an axis, in the dtype of the array."""
+    arr = creation.asarray(arr)
+    values = convert(creation.asarray(values), arr.dtype)
     if axis is None:
         arr, axis = shaping.ravel(arr), 0
     axis = canonical_axis(axis, len(arr.shape), "insert")

@@ -17,6 +17,8 @@ from pullback.numpy.promotion import (
     INEXACT,
     NUMERIC,
     as_inexact,
+    as_weak_as,
+    bounds,
     convert,
     promote,
     promote_arrays,
@@ -109,7 +111,7 @@ def comparison(name: str, op: Binary, what: str) -> Binary:
             and x.dtype.kind != "c"  # type: ignore[attr-defined]
         ):
             return op(x, y)
-        x, y = promote(name, x, y)
+        x, y = promote(name, *_comparable(x, y))
         if name in ("equal", "not_equal") or not (is_complex(x) or is_complex(y)):
             return op(x, y)
         x, y = promote_arrays(name, x, y)
@@ -118,6 +120,23 @@ def comparison(name: str, op: Binary, what: str) -> Binary:
         return table.select(tied, by_imag, op(table.real(x), table.real(y)))
 
     return named(function, name, f"Give, element by element, whether {what}.")
+
+
+def _comparable(x: Any, y: Any) -> tuple[Any, Any]:
+    """Replace operands by 0 and 1, so ordered, where a Python integer fits no element.
+
+    `uint8 < 300` is true: 300 must not become 44, as in arithmetic.
+    """
+    for array, number, swap in ((x, y, False), (y, x, True)):
+        if type(number) is not int or not isinstance(array, Operators):
+            continue
+        if dtypes.is_integer(array.dtype):  # type: ignore[attr-defined]
+            low, high = bounds(array.dtype)  # type: ignore[attr-defined]
+            if not low <= number <= high:
+                beyond = int(number > high)
+                array, number = constant(array, 1 - beyond), beyond
+                return (number, array) if swap else (array, number)
+    return x, y
 
 
 def bitwise(name: str, op: Binary, what: str) -> Binary:
@@ -161,6 +180,21 @@ def is_exact(x: Value) -> bool:
     return x.dtype.num not in INEXACT
 
 
+def real_only(x: Value, who: str) -> Value:
+    """Give a real array back.
+
+    Raises:
+        DtypeError: it is complex, and has no order and no sign.
+    """
+    if is_complex(x):
+        raise wrong_dtype(
+            who,
+            f"takes real numbers; got {describe(x)}.",
+            "Take the real part, the imaginary part or abs first.",
+        )
+    return x
+
+
 def check_bits(x: Any, who: str) -> None:
     """Raise unless `x` is of integers or booleans.
 
@@ -189,8 +223,10 @@ def scalar_like(x: Value, number: float) -> Any:
 
 
 def constant(x: Value, value: Any, dtype: dtypes.Dtype | None = None) -> Value:
-    """Give an array like `x` filled with a Python number."""
-    return structural.full(x.shape, value, dtype or x.dtype)
+    """Give an array like `x`, as weak, or of another dtype, filled with a number."""
+    if dtype is not None:
+        return structural.full(x.shape, value, dtype)
+    return structural.full(x.shape, value, x.dtype, x.weak_type)
 
 
 # -- arithmetic ------------------------------------------------------------------------
@@ -210,7 +246,8 @@ def extreme(op: Binary, order: Binary) -> Binary:
         if not (is_complex(x) or is_complex(y)):
             return op(x, y)
         x, y = promote_arrays("maximum", x, y)
-        return table.select(table.or_(order(x, y), table.ne(x, x)), x, y)
+        first = table.or_(order(x, y), table.ne(x, x))
+        return as_weak_as(x, table.select(first, x, y))
 
     return choose
 
@@ -248,7 +285,7 @@ absolute = abs
 
 def fabs(x: Any) -> Value:
     """Give the absolute value as a float."""
-    return table.abs(as_inexact(x, "fabs"))
+    return table.abs(real_only(as_inexact(x, "fabs"), "fabs"))
 
 
 def sign(x: Any) -> Value:
@@ -260,9 +297,11 @@ def sign(x: Any) -> Value:
 
 
 def square(x: Any) -> Value:
-    """Give x * x."""
+    """Give x * x; booleans become integers."""
     x = array_argument(x, "square")
-    return x if is_boolean(x) else table.integer_pow(x, 2)
+    if is_boolean(x):
+        return convert(x, dtypes.scalar_dtype(int))
+    return table.integer_pow(x, 2)
 
 
 def reciprocal(x: Any) -> Value:
@@ -280,11 +319,12 @@ def power(x: Any, y: Any) -> Value:
     """Give x to the power y; a Python integer y multiplies repeatedly.
 
     Integers to a negative Python integer raise; to a negative array give 0, 1 or -1.
+    Booleans become integers.
     """
     if type(y) is int:
         x = array_argument(x, "power")
         if is_boolean(x):
-            x = convert(x, dtypes.scalar_dtype(int), True)
+            x = convert(x, dtypes.scalar_dtype(int))
         if y >= 0 or not is_exact(x):
             return constant(x, 1) if y == 0 else table.integer_pow(x, y)
         raise wrong_dtype(
@@ -294,7 +334,7 @@ def power(x: Any, y: Any) -> Value:
         )
     x, y = promote_arrays("power", x, y)
     if is_boolean(x):
-        return table.or_(x, table.not_(y))
+        x, y = [convert(v, dtypes.scalar_dtype(int)) for v in (x, y)]
     return _whole_power(x, y) if is_exact(x) else table.pow(x, y)
 
 
@@ -326,7 +366,7 @@ def remainder(x: Any, y: Any) -> Value:
     if is_unsigned(rest):
         return rest
     wrong = _wrong_sign(rest, y)
-    return table.select(wrong, table.add(rest, y), rest)
+    return as_weak_as(x, table.select(wrong, table.add(rest, y), rest))
 
 
 def _numbers(who: str, x: Any, y: Any) -> list[Value]:
@@ -372,11 +412,12 @@ def floor_divide(x: Any, y: Any) -> Value:
     rest = table.rem(x, y)
     wrong = _wrong_sign(rest, y)
     if is_exact(x):
-        return table.select(wrong, table.sub(whole, 1), whole)
+        return as_weak_as(x, table.select(wrong, table.sub(whole, 1), whole))
     # As CPython's float_divmod: the quotient of an exact multiple is nearly whole.
     exact = table.div(table.sub(x, rest), y)
     exact = table.select(wrong, table.sub(exact, one_like(exact)), exact)
-    return table.select(table.eq(y, zero_like(y)), whole, table.round(exact))
+    at_zero = table.eq(y, zero_like(y))
+    return as_weak_as(x, table.select(at_zero, whole, table.round(exact)))
 
 
 def divmod(x: Any, y: Any) -> tuple[Value, Value]:
@@ -453,7 +494,6 @@ def _shift_operands(who: str, x: Any, n: Any) -> list[Value]:
 # -- exponentials, logarithms, roots, trigonometry -------------------------------------
 
 exp = inexact_unary("exp", table.exp, "e to the power x")
-exp2 = inexact_unary("exp2", table.exp2, "2 to the power x")
 expm1 = inexact_unary("expm1", table.expm1, "exp(x) - 1, exactly near 0")
 log = inexact_unary("log", table.log, "the natural logarithm")
 log1p = inexact_unary("log1p", table.log1p, "log(1 + x), exactly near 0")
@@ -473,7 +513,19 @@ arccosh = acosh = inexact_unary("arccosh", table.acosh, "the inverse hyperbolic 
 arctanh = atanh = inexact_unary(
     "arctanh", table.atanh, "the inverse hyperbolic tangent"
 )
-rint = inexact_unary("rint", table.round, "the nearest integer, ties to even")
+
+
+def exp2(x: Any) -> Value:
+    """Give 2 to the power x; integers become floats."""
+    x = as_inexact(x, "exp2")
+    if is_complex(x):
+        return table.exp(table.mul(x, math.log(2)))
+    return table.exp2(x)
+
+
+def rint(x: Any) -> Value:
+    """Give the nearest integer, ties to even, of complex numbers by parts."""
+    return round(as_inexact(x, "rint"))
 
 
 def scaled(name: str, factor: float, op: Unary | None, what: str) -> Unary:
@@ -482,6 +534,9 @@ def scaled(name: str, factor: float, op: Unary | None, what: str) -> Unary:
     def function(x: Any) -> Value:
         x = as_inexact(x, name)
         x = x if op is None else op(x)
+        if is_complex(x):  # a complex factor would make nan of infinite parts
+            parts = table.real(x), table.imag(x)
+            return table.make_complex(*[table.mul(part, factor) for part in parts])
         return table.mul(x, factor if x.dtype.num in FLOATING else constant(x, factor))
 
     return named(function, name, f"Give {what}; integers become floats.")

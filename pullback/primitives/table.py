@@ -186,14 +186,26 @@ cbrt: Row = Row("cbrt", np.cbrt, by_formula("cbrt", "stablehlo.cbrt"), "f",
 pow: Row = Row(
     "pow", np.power, by_formula("pow", "stablehlo.power"), FLOAT,
     [lambda t, ans, x, y: mul(t, power_slope(x, y)),
-     lambda t, ans, x, y: mul(t, mul(ans, log(select(eq(x, 0.0), 1.0, x))))],
+     lambda t, ans, x, y: mul(t, mul(ans, log_of_base(x, ans)))],
 )
 logistic: Row = Row("logistic", sigmoid, "stablehlo.logistic", FLOAT,
     [lambda t, ans, x: mul(t, mul(ans, sub(1.0, ans)))])
 
 
+def as_array_like(x: Any, other: Value) -> Value:
+    """Make an array of a Python number, in the dtype of another operand."""
+    return full((), x, other.dtype) if type(x) in SCALARS else x
+
+
+def log_of_base(x: Any, ans: Value) -> Value:
+    """Give log(x), and 0 where x is 0."""
+    x = as_array_like(x, ans)
+    return log(select(eq(x, 0.0), 1.0, x))
+
+
 def power_slope(x: Value, y: Value) -> Value:
     """Give y x^(y-1), and 0 where y is 0, whatever x is."""
+    y = as_array_like(y, x)
     flat = eq(y, 0.0)
     return select(flat, 0.0, mul(y, pow(x, select(flat, 1.0, sub(y, 1.0)))))
 

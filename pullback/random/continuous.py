@@ -199,7 +199,7 @@ def gumbel(key: Any, shape: Any = (), dtype: Any = None) -> Value:
 def laplace(key: Any, shape: Any = (), dtype: Any = None) -> Value:
     """Give Laplace numbers."""
     wanted = float_dtype(dtype, "laplace")
-    low = wanted.type(-1) + wanted.type(np.finfo(wanted).epsneg)
+    low = wanted.type(-1) + wanted.type(dtypes.finfo(wanted).epsneg)
     u = uniform(key, shape, wanted, low, 1.0)
     return table.mul(table.sign(u), table.log1p(table.neg(table.abs(u))))
 

@@ -16,10 +16,10 @@ from pullback.transforms.stage import stage_closed
 class BatchTracer(Tracer):
     """A value with a batch axis that the function being mapped does not see."""
 
-    __slots__ = ("aval", "dim", "trace", "value")
+    __slots__ = ("aval", "dim", "owner", "value")
 
     def __init__(self, trace: BatchTrace, value: Value, dim: int) -> None:
-        self.trace = trace
+        self.owner = trace
         self.value = value
         self.dim = dim
         full = aval_of(value)
@@ -31,7 +31,7 @@ class BatchTracer(Tracer):
         inner = self.value
         within = f" inside {inner.describe()}" if isinstance(inner, Tracer) else ""
         return (
-            f"a value of type {self.aval} mapped over {self.trace.size} elements by "
+            f"a value of type {self.aval} mapped over {self.owner.size} elements by "
             f"vmap{within}"
         )
 
@@ -66,7 +66,7 @@ class BatchTrace(Trace):
         dims: list[Dim] = []
         mapped = False
         for x in operands:
-            if type(x) is BatchTracer and x.trace is self:
+            if type(x) is BatchTracer and x.owner is self:
                 values.append(x.value)
                 dims.append(x.dim)
                 mapped = True
@@ -90,7 +90,7 @@ class BatchTrace(Trace):
 
     def split(self, x: Value) -> tuple[Value, Dim]:
         """Give the value behind a tracer, and its batch axis."""
-        if type(x) is BatchTracer and x.trace is self:
+        if type(x) is BatchTracer and x.owner is self:
             return x.value, x.dim
         return x, None
 

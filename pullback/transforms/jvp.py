@@ -17,10 +17,10 @@ from pullback.transforms.stage import stage_closed
 class JVPTracer(Tracer):
     """A primal value and its tangent, which may be a symbolic zero."""
 
-    __slots__ = ("aval", "primal", "tangent", "trace")
+    __slots__ = ("aval", "owner", "primal", "tangent")
 
     def __init__(self, trace: JVPTrace, primal: Value, tangent: Any) -> None:
-        self.trace = trace
+        self.owner = trace
         self.primal = primal
         self.tangent = tangent
         self.aval = aval_of(primal)
@@ -52,7 +52,7 @@ class JVPTrace(Trace):
         live = False
         forbidden: Forbidden | None = None
         for x in operands:
-            if type(x) is JVPTracer and x.trace is self:
+            if type(x) is JVPTracer and x.owner is self:
                 primals.append(x.primal)
                 tangents.append(x.tangent)
                 live = live or not is_zero(x.tangent)
@@ -89,7 +89,7 @@ class JVPTrace(Trace):
 
     def split(self, x: Value) -> tuple[Value, Any]:
         """Give the primal and the tangent of any value."""
-        if type(x) is JVPTracer and x.trace is self:
+        if type(x) is JVPTracer and x.owner is self:
             return x.primal, x.tangent
         return x, Zero(like=x)
 

@@ -40,12 +40,12 @@ class LinearTracer(Tracer, Unknown):
     `zero` marks a tangent that is zero, but was asked for as a value by a rule.
     """
 
-    __slots__ = ("aval", "trace", "zero")
+    __slots__ = ("aval", "owner", "zero")
 
     is_tangent = True
 
     def __init__(self, trace: LinearTrace, aval: Aval, zero: bool = False) -> None:
-        self.trace = trace
+        self.owner = trace
         self.aval = aval
         self.zero = zero
 
@@ -100,7 +100,7 @@ class LinearTrace(Trace):
 
     def apply_linear(self, primitive: Primitive, tangent: Value, aval: Aval) -> Value:
         """Record the operation; its type is known, and that it is linear."""
-        if type(tangent) is not LinearTracer or tangent.trace is not self:
+        if type(tangent) is not LinearTracer or tangent.owner is not self:
             return self.apply(primitive, (tangent,))
         if aval.weak != tangent.aval.weak:
             aval = Aval(aval.shape, aval.dtype, tangent.aval.weak)
@@ -130,11 +130,11 @@ class LinearTrace(Trace):
     def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
         """Record an operation on tangents, or pass it to the parent."""
         for x in operands:
-            if type(x) is LinearTracer and x.trace is self:
+            if type(x) is LinearTracer and x.owner is self:
                 break
         else:
             return self.parent.apply(primitive, operands)
-        unknown = tuple([type(x) is LinearTracer and x.trace is self for x in operands])
+        unknown = tuple([type(x) is LinearTracer and x.owner is self for x in operands])
         if primitive.splits:
             return record_split(self, primitive, operands, unknown)
         if primitive.separates:
@@ -190,10 +190,10 @@ def record_split(
 class LinearizeTracer(Tracer):
     """A primal value, and its tangent in a linear program being recorded."""
 
-    __slots__ = ("aval", "primal", "tangent", "trace")
+    __slots__ = ("aval", "owner", "primal", "tangent")
 
     def __init__(self, trace: LinearizeTrace, primal: Value, tangent: Any) -> None:
-        self.trace = trace
+        self.owner = trace
         self.primal = primal
         self.tangent = tangent
         self.aval = tangent.aval
@@ -230,7 +230,7 @@ class LinearizeTrace(Trace):
         tangents: list[Any] = []
         live = False
         for x in operands:
-            if type(x) is LinearizeTracer and x.trace is self:
+            if type(x) is LinearizeTracer and x.owner is self:
                 primals.append(x.primal)
                 tangents.append(x.tangent)
                 live = True
@@ -251,7 +251,7 @@ class LinearizeTrace(Trace):
     def pair(self, primal: Value, tangent: Any) -> Value:
         """Make a tracer, or give the primal alone if its tangent is zero."""
         if type(tangent) is LinearTracer and not tangent.zero:
-            if type(primal) is LinearTracer and primal.trace is self.linear:
+            if type(primal) is LinearTracer and primal.owner is self.linear:
                 raise LinearityError(
                     f"the primal output of a derivative rule depends on a tangent "
                     f"(type {primal.aval}), so the rule is not linear.",
@@ -269,7 +269,7 @@ class LinearizeTrace(Trace):
 
     def split(self, x: Value) -> tuple[Value, Any]:
         """Give the primal and the recorded tangent of any value."""
-        if type(x) is LinearizeTracer and x.trace is self:
+        if type(x) is LinearizeTracer and x.owner is self:
             return x.primal, x.tangent
         return x, Zero(like=x)
 

@@ -60,7 +60,7 @@ def split_anew(jaxpr: Jaxpr, unknown: Sequence[bool]) -> Split:
     inputs = [next(second) if u else next(first) for u in unknown]
     with using(recording):
         outs = evaluate(jaxpr, inputs)
-    out_linear = [type(y) is LinearTracer and y.trace is recording for y in outs]
+    out_linear = [type(y) is LinearTracer and y.owner is recording for y in outs]
     marked = [y if n else Zero(like=y) for y, n in zip(outs, out_linear)]
     program = LinearProgram(recording.steps, given, marked)
     linear, residuals = linear_jaxpr(program, jaxpr.name)

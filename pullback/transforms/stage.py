@@ -21,13 +21,13 @@ from pullback.primitives.structural import Constant, Held
 class StageTracer(Tracer):
     """A variable of the jaxpr being written; `eqn` made it, None for an input."""
 
-    __slots__ = ("aval", "eqn", "trace", "var")
+    __slots__ = ("aval", "eqn", "owner", "variable")
 
     def __init__(
         self, trace: StageTrace, var: Var, eqn: Eqn | None, aval: Aval
     ) -> None:
-        self.trace = trace
-        self.var = var
+        self.owner = trace
+        self.variable = var
         self.eqn = eqn
         self.aval = aval
 
@@ -36,20 +36,20 @@ class StageTracer(Tracer):
         """The tracers, constants and literals this value was made of."""
         if self.eqn is None:
             return []
-        known: dict[Any, Any] = self.trace.made
+        known: dict[Any, Any] = self.owner.made
         if any(isinstance(v, Var) and v not in known for v in self.eqn.inputs):
-            consts = self.trace.consts.values()
+            consts = self.owner.consts.values()
             known = {**known, **{var: value for value, var in consts}}
         return [known[v] if isinstance(v, Var) else v.value for v in self.eqn.inputs]
 
     def describe(self) -> str:
         """Say which arguments of the staged function the value came from."""
-        names = self.trace.sources(self.var)
+        names = self.owner.sources(self.variable)
         made = f", made by {self.eqn.primitive.name}" if self.eqn else ""
         at = f" at {self.eqn.origin}" if self.eqn and self.eqn.origin else ""
         came = f", which came from {' and '.join(names)}" if names else ""
         return (
-            f"a value of type {self.aval} traced in {self.trace.name}{made}{at}{came}"
+            f"a value of type {self.aval} traced in {self.owner.name}{made}{at}{came}"
         )
 
 
@@ -99,8 +99,8 @@ class StageTrace(Trace):
     def atom(self, x: Value, aval: Aval | None = None) -> Atom:
         """Give the variable or literal that stands for a value in this jaxpr."""
         kind = type(x)
-        if kind is StageTracer and x.trace is self:
-            return x.var  # type: ignore[no-any-return]
+        if kind is StageTracer and x.owner is self:
+            return x.variable  # type: ignore[no-any-return]
         if kind in SCALARS:
             aval = aval or aval_of(x)
             if kind is int and not 0 <= x < 128:

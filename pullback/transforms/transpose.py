@@ -244,7 +244,7 @@ def record(
         current.reset(token)
     marked = [
         y
-        if type(y) is LinearTracer and y.trace is trace and not y.zero
+        if type(y) is LinearTracer and y.owner is trace and not y.zero
         else Zero(aval_of(y))
         for y in outputs
     ]

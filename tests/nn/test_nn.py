@@ -177,3 +177,10 @@ def test_plain_initializers():
 def test_errors_name_the_choices(call, text):
     with pytest.raises(ArgumentError, match=text):
         call()
+
+
+@pytest.mark.parametrize("name", ["relu", "relu6"])
+@pytest.mark.parametrize("run", [lambda f: f, jit])
+def test_rectified_truth_values_are_integers(name, run):
+    out = run(getattr(nn, name))(jnp.array([True, False]))
+    assert (out.dtype, out.tolist()) == (jnp.int32, [1, 0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback.errors import ArgumentError, ShapeError
+from pullback.errors import ArgumentError, DtypeError, ShapeError
 from tests.numpy.agreement import (
     agrees,
     floats,
@@ -81,7 +81,24 @@ def test_derivatives_are_right(name):
     has_right_derivatives(SMOOTH[name], A)
 
 
+def test_interpolated_values_may_be_complex_and_coordinates_may_not():
+    xp = np.sort(V)
+    agrees("interp", A, xp, (V + 1j * V[::-1]).astype(np.complex64))
+    with pytest.raises(DtypeError, match=r"interp takes real coordinates; got c64"):
+        jnp.interp(A + 0j, xp, V)
+
+
+def test_interpolation_goes_on_outside_if_asked():
+    xp, fp = floats([0, 1, 3]), floats([1, 2, 8])
+    x = floats([-2, 0.5, 5])
+    both = jnp.interp(x, xp, fp, left="extrapolate", right="extrapolate")
+    np.testing.assert_allclose(both, [-1, 1.5, 14])
+    right = jnp.interp(x, xp, fp, left=-9.0, right="extrapolate")
+    np.testing.assert_allclose(right, [-9, 1.5, 14])
+
+
 ERRORS = [
+    (lambda: jnp.diff(A, -1), ArgumentError, "n=-1"),
     (lambda: jnp.diff(1.0), ShapeError, "scalar"),
     (lambda: jnp.gradient(A, 1.0, 2.0, 3.0), ArgumentError, "3 spacings for 2 axes"),
     (lambda: jnp.gradient(A, edge_order=3), ArgumentError, "edge_order=3"),

@@ -167,3 +167,10 @@ def test_logaddexp_of_equal_infinities_has_a_finite_derivative():
 
 def test_clip_shares_the_derivative_at_a_limit():
     assert grad(lambda x: jnp.clip(x, 1.0, 2.0))(1.0) == 0.5
+
+
+def test_ldexp_takes_the_greatest_unsigned_exponents_as_such():
+    most = np.array([2**32 - 1, 255, 3], np.uint32)
+    np.testing.assert_array_equal(jnp.ldexp(1.0, most), [np.inf, np.inf, 8])
+    small = np.array([100, 2], np.uint8)
+    np.testing.assert_array_equal(jnp.ldexp(1.0, small), np.ldexp(1.0, [100, 2]))

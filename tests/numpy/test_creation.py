@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
+from pullback import enable_x64
 from pullback.calls.jit import jit
 from pullback.errors import (
     ArgumentError,
@@ -12,6 +13,7 @@ from pullback.errors import (
     ShapeError,
     TracerIntegerError,
 )
+from pullback.transforms.derivatives import grad
 from tests.numpy.agreement import (
     agrees,
     assert_same,
@@ -250,3 +252,31 @@ SMOOTH = {
 @pytest.mark.parametrize("name", SMOOTH)
 def test_derivatives_are_right(name):
     has_right_derivatives(SMOOTH[name], A)
+
+
+def test_spaced_integers_are_rounded_down_as_in_numpy():
+    for ends in ((-3.7, 5, 4), (5, -3.7, 6), (0, 1, 3)):
+        agrees("linspace", *ends, dtype=np.int32)
+
+
+def test_geometric_progressions_meet_their_ends_exactly():
+    ends = jnp.geomspace(1, 8, 4, dtype=np.int32)
+    assert (int(ends[0]), int(ends[-1])) == (1, 8)
+    agrees("geomspace", 3.0, 1000.0, 5, endpoint=False)
+    agrees("geomspace", np.float32([1, 2]), np.float32(7), 3, axis=-1)
+    assert jnp.geomspace(1.0, 7.0, 1).tolist() == [1]
+    assert jnp.geomspace(1.0, 7.0, 0).shape == (0,)
+    assert float(jnp.geomspace(1.0, 7.1, 9)[-1]) == np.float32(7.1)
+
+
+def test_powers_of_a_number_have_derivatives_in_32_bits_among_64():
+    with enable_x64():
+        x = jnp.array([1.0, 2.0], jnp.float32)
+        for f in (
+            lambda x: jnp.logspace(x, 2, 3),
+            lambda x: jnp.float_power(x, 2.5),
+            lambda x: jnp.float_power(10.0, x),
+        ):
+            slope = grad(lambda x, f=f: f(x).sum())(x)
+            assert slope.dtype == jnp.float32
+        np.testing.assert_allclose(slope, np.log(10) * 10 ** np.array([1, 2]), 1e-5)

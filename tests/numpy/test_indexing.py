@@ -190,3 +190,66 @@ def test_a_wrong_index_is_named(f, kind, text):
 def test_at_shows_array_and_index():
     assert repr(jnp.arange(2).at) == "At(Array([0, 1], dtype=int32))"
     assert repr(jnp.arange(2).at[0]) == "Array([0, 1], dtype=int32).at[0]"
+
+
+@pytest.mark.parametrize("run", [lambda f: f, jit])
+@pytest.mark.parametrize("place", [5, -7, (5, 0), (0, -7)])
+def test_a_mode_says_what_becomes_of_a_static_index_out_of_bounds(place, run):
+    x = jnp.arange(4.0).reshape(2, 2)
+    for mode in ("drop", "fill"):
+        same = run(lambda x, m=mode: x.at[place].set(9.0, mode=m))(x)
+        np.testing.assert_array_equal(same, x)
+    read = run(lambda x: x.at[place].get(mode="fill", fill_value=7.0))(x)
+    np.testing.assert_array_equal(read, jnp.full_like(read, 7.0))
+    inside = tuple(np.clip(place, 0, 1)) if isinstance(place, tuple) else int(place > 0)
+    clipped = run(lambda x: x.at[place].get(mode="clip"))(x)
+    np.testing.assert_array_equal(clipped, x[inside])
+    added = run(lambda x: x.at[place].add(1.0, mode="clip"))(x)
+    np.testing.assert_array_equal(added, x.at[inside].add(1.0))
+
+
+def test_a_static_index_out_of_bounds_without_a_mode_is_refused():
+    with pytest.raises(IndexBoundsError, match="index 5 is out of bounds for axis 0"):
+        X.at[5].set(9.0)
+    last = X.at[-1].get(mode="fill")
+    np.testing.assert_array_equal(last, T[-1])
+
+
+@pytest.mark.parametrize(
+    ("index", "axes"),
+    [
+        (np.array([True, False]), (4,)),
+        ((ALL, np.array([True] * 4)), (5,)),
+        ((..., np.ones((6, 5), bool)), (5, 6)),
+    ],
+)
+def test_a_boolean_index_has_the_shape_of_its_axes(index, axes):
+    for f in (lambda x: x[index], lambda x: x.at[index].set(0.0)):
+        with pytest.raises(IndexBoundsError) as caught:
+            f(X)
+        assert f"for axes of shape {axes} of" in str(caught.value)
+
+
+def test_a_boolean_index_after_an_ellipsis_and_a_new_axis_is_checked_there():
+    mask = np.arange(6) % 2 == 0
+    np.testing.assert_array_equal(X[..., None, mask], T[..., None, mask])
+    np.testing.assert_array_equal(X[None, ..., mask], T[None, ..., mask])
+
+
+def test_a_single_truth_value_is_refused_as_an_index():
+    for item in (True, np.array(False), jnp.array(True)):
+        with pytest.raises(IndexBoundsError, match="the truth value"):
+            X[item]
+
+
+@pytest.mark.parametrize("run", [lambda f: f, jit])
+def test_no_indices_into_an_empty_axis_read_and_write_nothing(run):
+    x, none = jnp.zeros((0, 3)), np.array([], int)
+    assert run(lambda x: x[none])(x).shape == (0, 3)
+    assert run(lambda x: x[none, :2])(x).shape == (0, 2)
+    assert run(lambda x: x.at[none].set(1.0))(x).shape == (0, 3)
+
+
+def test_extremes_of_complex_numbers_are_refused_at_places():
+    with pytest.raises(DtypeError, match=r"at\[...\].max takes real numbers; got c64"):
+        (X + 0j).at[0].max(1.0)

@@ -219,3 +219,33 @@ def test_integers_become_floats_and_narrow_floats_are_computed_in_float32():
 def test_errors_say_what_was_given_and_how_to_mend_it(call, error, text):
     with pytest.raises(error, match=text):
         call(jnp.ones((2, 3)))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_norms_of_half_floats_are_half_floats(dtype):
+    x = jnp.array([[3.0, 4.0], [0.0, 0.0]], dtype)
+    for found, value in (
+        (linalg.norm(x), 5),
+        (linalg.norm(x, axis=1)[0], 5),
+        (linalg.norm(x, ord=1), 4),
+        (linalg.vector_norm(x, ord=np.inf), 4),
+        (linalg.matrix_norm(x, ord=2), 5),
+    ):
+        assert (found.dtype, float(found)) == (dtype, value)
+
+
+def test_powers_of_integer_matrices_are_integers():
+    m = np.array([[1, 2], [3, 4]], np.int32)
+    for n in (0, 1, 5):
+        power = linalg.matrix_power(m, n)
+        assert power.dtype == jnp.int32
+        np.testing.assert_array_equal(power, np.linalg.matrix_power(m, n))
+    np.testing.assert_allclose(
+        linalg.matrix_power(m, -1), np.linalg.inv(m.astype(float)), rtol=1e-5
+    )
+
+
+def test_the_rank_of_a_vector_is_whether_it_is_not_zero():
+    for x in ([0.0, 2.0], [0.0, 0.0], 3.0):
+        rank = linalg.matrix_rank(jnp.array(x))
+        assert int(rank) == np.linalg.matrix_rank(np.array(x))

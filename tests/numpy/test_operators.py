@@ -10,7 +10,10 @@ from pullback.calls.jit import jit
 from pullback.core.array import Array, Operators
 from pullback.core.trace import Tracer
 from pullback.errors import ArgumentError, DtypeError, NotAnArrayError, ShapeError
+from pullback.transforms.derivatives import grad
 from pullback.transforms.stage import make_jaxpr
+from pullback.transforms.vjp import jvp
+from pullback.transforms.vmap import vmap
 from tests.numpy.agreement import assert_same, flat, integers, normal
 
 A, B = normal(3, 4), normal(4)
@@ -199,3 +202,26 @@ def test_operators_are_filled_for_arrays_and_tracers_alike():
     for name in ("__add__", "__getitem__", "sum", "at"):
         assert getattr(Array, name) is getattr(Operators, name)
         assert getattr(Tracer, name) is getattr(Operators, name)
+
+
+def _kinds(kind):
+    for below in kind.__subclasses__():
+        yield below
+        yield from _kinds(below)
+
+
+def test_nothing_a_traced_value_holds_hides_a_method_of_arrays():
+    methods = {name for name in vars(Operators) if not name.startswith("_")}
+    for kind in _kinds(Tracer):
+        assert not methods & set(vars(kind)), kind
+
+
+@pytest.mark.parametrize("name", ["var", "trace"])
+def test_methods_whose_names_are_words_of_tracing_work_on_traced_values(name):
+    x = jnp.arange(9.0).reshape(3, 3)
+    method, function = operator.methodcaller(name), getattr(jnp, name)
+    assert jit(method)(x) == function(x)
+    assert vmap(method)(x[None]) == function(x)
+    for gradient in (grad(method), jit(grad(method))):
+        np.testing.assert_allclose(gradient(x), grad(function)(x), atol=1e-6)
+    assert jvp(method, (x,), (x,))[0] == function(x)

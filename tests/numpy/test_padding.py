@@ -63,3 +63,9 @@ ERRORS = [
 def test_what_does_not_fit_is_named(f, kind, text):
     with pytest.raises(kind, match=text):
         f()
+
+
+@pytest.mark.parametrize("mode", ["mean", "median"])
+def test_statistics_of_integers_are_rounded_as_in_numpy(mode):
+    agrees("pad", integers(5, low=0, high=9), 2, mode=mode, stat_length=4)
+    agrees("pad", integers(3, 4), ((1, 2), (2, 1)), mode=mode)

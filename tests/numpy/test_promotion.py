@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
+from pullback.calls.jit import jit
 from pullback.config import config
 from pullback.core.array import Array
-from pullback.errors import DtypeError, NotAnArrayError
+from pullback.errors import ArgumentError, DtypeError, NotAnArrayError
 from pullback.numpy.promotion import promote
 from pullback.transforms.stage import make_jaxpr
 
@@ -108,3 +109,64 @@ def test_what_is_no_array_is_refused_by_name(bad):
 def test_booleans_cannot_be_subtracted():
     with pytest.raises(DtypeError, match="logical_xor"):
         jnp.array([True]) - jnp.array([False])
+
+
+@pytest.mark.parametrize("run", [lambda f: f, jit])
+def test_integers_outside_the_dtype_of_an_array_wrap_as_its_arithmetic_does(run):
+    x = jnp.array([1, 200], jnp.uint8)
+    for f in (
+        lambda x: x - (-3),
+        lambda x: x + 256 + 3,
+        lambda x: jnp.where(x > 0, x + 3, -3),
+        lambda x: x * 1 - jnp.full_like(x, 253),
+        lambda x: x - jnp.full_like(x, -3),
+    ):
+        np.testing.assert_array_equal(run(f)(x), [4, 203])
+    assert run(lambda x: jnp.clip(x, 3, 261))(x).tolist() == [3, 5]
+
+
+@pytest.mark.parametrize("run", [lambda f: f, jit])
+def test_comparison_with_an_integer_outside_the_dtype_is_exact(run):
+    x = jnp.array([0, 44, 255], jnp.uint8)
+    yes, no = [True] * 3, [False] * 3
+    for f, result in (
+        (lambda x: x < 300, yes),
+        (lambda x: x >= -1, yes),
+        (lambda x: x != 300, yes),
+        (lambda x: 300 <= x, no),
+        (lambda x: x == 44 - 256, no),
+        (lambda x: -1 > x, no),
+    ):
+        assert run(f)(x).tolist() == result
+
+
+def test_an_integer_beyond_the_default_width_is_refused():
+    with pytest.raises(ArgumentError, match=r"1099511627776 does not fit int32"):
+        jnp.zeros(2, jnp.int8) + 2**40
+
+
+WEAK = """floor_divide remainder hypot logaddexp logaddexp2 fmax fmin copysign heaviside
+gcd lcm""".split()
+
+
+@pytest.mark.parametrize("run", [lambda f: f, jit])
+@pytest.mark.parametrize("name", WEAK)
+def test_functions_that_choose_keep_numbers_weak(name, run):
+    f = getattr(jnp, name)
+    assert run(lambda x: f(x, 2))(3).weak_type
+    assert run(lambda x: f(x, x))(3).weak_type
+    assert not run(lambda x: f(x, 2))(jnp.array([3, 4])).weak_type
+
+
+@pytest.mark.parametrize("name", ["sinc", "imag"])
+def test_functions_of_numbers_are_weak(name):
+    assert getattr(jnp, name)(0.5).weak_type
+    assert all(part.weak_type for part in jnp.modf(0.5))
+
+
+def test_powers_of_truth_values_are_integers():
+    m = np.array([True, False])
+    assert jnp.square(m).dtype == jnp.int32
+    assert jnp.power(m, m[::-1]).dtype == jnp.int32
+    assert jnp.power(m[:, None], m).tolist() == [[1, 1], [0, 1]]
+    assert (jnp.power(m, 2).dtype, jnp.power(m, 2).weak_type) == (jnp.int32, False)

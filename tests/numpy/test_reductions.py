@@ -96,6 +96,58 @@ def test_running_reductions_take_a_start(name):
         getattr(jnp, name)(A)
 
 
+@pytest.mark.parametrize("name", ["cumulative_sum", "cumulative_prod"])
+def test_running_reductions_of_small_integers_widen_where_numpys_do(name):
+    for dtype in (np.int8, np.uint8, np.bool_):
+        agrees(name, np.array([1, 100, 100, 3]).astype(dtype))
+    assert getattr(jnp, name)(jnp.ones(2, jnp.uint8)).dtype == jnp.uint32
+
+
+@pytest.mark.parametrize("name", [n for n in NAN if n not in ("nanmax", "nanmin")])
+def test_masked_reductions_without_nan_agree_with_numpy(name):
+    agrees(name, HOLES, where=M, axis=0)
+    agrees(name, HOLES, where=M[0], axis=1, keepdims=True)
+    agrees(name, K, where=M)
+
+
+def test_starts_of_reductions_without_nan_agree_with_numpy():
+    agrees("nansum", HOLES, axis=0, initial=3.0, where=M)
+    agrees("nanprod", HOLES, axis=1, initial=3.0)
+    agrees("nanmax", HOLES, axis=1, initial=0.5)
+    agrees("nanmin", HOLES, axis=0, initial=0.5, where=M)
+    agrees("nanmax", K, axis=0, initial=-9, where=M)
+
+
+@pytest.mark.parametrize("name", ["var", "std"])
+def test_spreads_about_a_known_mean_agree_with_numpy(name):
+    agrees(name, A, axis=1, mean=A.mean(1, keepdims=True))
+    agrees(name, A, mean=np.ones((1, 1), np.float32), ddof=1)
+
+
+def test_small_integers_keep_their_dtype_if_asked():
+    x = jnp.full(3, 100, jnp.int8)
+    assert jnp.sum(x, promote_integers=False).dtype == jnp.int8
+    assert int(jnp.sum(x, promote_integers=False)) == 300 - 256
+    assert int(jnp.prod(x, promote_integers=False)) == 64
+    assert int(jnp.sum(x > 0, promote_integers=False)) == 3
+
+
+def test_spreads_have_a_floating_dtype_and_one_number_of_degrees():
+    with pytest.raises(DtypeError, match=r"var was given dtype=uint32.*floating"):
+        jnp.std(A, dtype=jnp.uint32)
+    with pytest.raises(ArgumentError, match=r"both ddof=1 and correction=1"):
+        jnp.var(A, ddof=1, correction=1)
+
+
+OUT = "sum prod max min any all mean var std ptp argmax cumsum nansum nanmax median"
+
+
+@pytest.mark.parametrize("name", OUT.split())
+def test_results_are_not_written_elsewhere(name):
+    with pytest.raises(ArgumentError, match=f"{name} was given out=.*Leave out= out"):
+        getattr(jnp, name)(A, out=np.zeros(()))
+
+
 def test_average_agrees_with_numpy():
     agrees("average", A)
     agrees("average", A, weights=np.abs(A))

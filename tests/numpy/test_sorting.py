@@ -132,3 +132,8 @@ ERRORS = [
 def test_what_does_not_fit_is_named(f, kind, text):
     with pytest.raises(kind, match=text):
         f()
+
+
+def test_a_set_difference_has_the_dtype_of_the_first():
+    left = jnp.setdiff1d(np.array([3, 1, 2], np.int32), floats([2.0, 9.5]))
+    assert (left.dtype, left.tolist()) == (jnp.int32, [1, 3])

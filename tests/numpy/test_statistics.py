@@ -114,3 +114,15 @@ ERRORS = [
 def test_what_does_not_fit_is_named(f, kind, text):
     with pytest.raises(kind, match=text):
         f()
+
+
+def test_the_covariance_of_no_observations_is_nan():
+    assert np.isnan(jnp.cov(jnp.zeros((2, 0)))).all()
+
+
+@pytest.mark.parametrize("name", ["quantile", "nanpercentile"])
+def test_quantiles_have_the_dtype_of_the_array(name):
+    q = np.array([0.25, 0.5], np.float32)
+    for dtype in (jnp.float16, jnp.bfloat16):
+        assert getattr(jnp, name)(jnp.ones(5, dtype), q).dtype == dtype
+    assert getattr(jnp, name)(jnp.arange(5), q).dtype == jnp.float32

@@ -169,3 +169,20 @@ ERRORS = [
 def test_what_does_not_fit_is_named(f, kind, text):
     with pytest.raises(kind, match=text):
         f()
+
+
+def test_values_are_inserted_in_the_dtype_of_the_array():
+    agrees("insert", np.arange(4, dtype=np.int32), 1, 2.5)
+    assert jnp.insert(jnp.arange(4), 1, 2.5).dtype == jnp.int32
+
+
+def test_values_put_out_of_bounds_are_put_at_the_end_unless_dropped():
+    x = jnp.arange(4.0)
+    assert jnp.put(x, 9, -1.0, inplace=False).tolist() == [0, 1, 2, -1]
+    assert jnp.put(x, 9, -1.0, "drop", inplace=False).tolist() == [0, 1, 2, 3]
+    assert jnp.put(x, 9, -1.0, "wrap", inplace=False).tolist() == [0, -1, 2, 3]
+
+
+def test_where_of_three_takes_no_size():
+    with pytest.raises(ArgumentError, match="size= or fill_value= beside x and y"):
+        jnp.where(jnp.array([True]), 1.0, 2.0, size=1)

@@ -158,10 +158,34 @@ def test_integers_do_not_overflow_their_width_silently():
         jnp.asarray(2**40)
 
 
-@pytest.mark.parametrize("name", ["arctan2", "remainder", "floor_divide", "nextafter"])
+@pytest.mark.parametrize(
+    "name",
+    "arctan2 remainder floor_divide nextafter heaviside copysign hypot".split(),
+)
 def test_complex_numbers_are_refused_where_they_have_no_meaning(name):
     with pytest.raises(DtypeError):
         getattr(jnp, name)(jnp.asarray(Z), 2.0)
+
+
+@pytest.mark.parametrize(
+    "name", "fabs signbit isposinf isneginf argmax argmin nanargmax".split()
+)
+@pytest.mark.parametrize("run", [lambda f: f, jit])
+def test_complex_numbers_are_refused_by_name_at_once_and_compiled(name, run):
+    with pytest.raises(DtypeError, match=r"takes real numbers; got c64\[.*abs first"):
+        run(getattr(jnp, name))(jnp.asarray(Z))
+
+
+@pytest.mark.parametrize("name", ["exp2", "rint", "log10", "log2"])
+def test_functions_of_complex_numbers_without_an_operation_agree(name):
+    agrees(name, Z)
+    agrees(name, np.zeros(2, np.complex64))
+
+
+@pytest.mark.parametrize("name", ["fmax", "fmin"])
+def test_extremes_beside_nan_order_complex_numbers(name):
+    agrees(name, Z, np.flip(Z))
+    agrees(name, Z, np.full_like(Z, np.nan))
 
 
 def test_bits_of_floats_are_refused():

@@ -330,3 +330,11 @@ def test_gamma_numbers_move_along_their_quantile(a):
 def test_errors_say_what_was_given_and_how_to_mend_it(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+@pytest.mark.parametrize("name", ["laplace", "maxwell"])
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_half_floats_are_drawn_in_their_dtype(name, dtype):
+    numbers = getattr(random, name)(random.key(0), (100,), dtype)
+    assert numbers.dtype == dtype
+    assert jnp.isfinite(numbers).all()

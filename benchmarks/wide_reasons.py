@@ -44,7 +44,7 @@ REASONS = {
         "NumPy's functions of float32 err by up to 3.2 ulp (PyTorch's were not looked "
         "at). Most of these are computed in float64, correctly rounded but for a hair, "
         "for arguments of any size ([accuracy](accuracy.md)); those of float64 err by "
-        "at most 2 ulp, but for sinh, lgamma and digamma.",
+        "at most 2 ulp, but for erfc, lgamma and digamma.",
         OTHERS,
         ALL,
         (
@@ -97,7 +97,7 @@ REASONS = {
         ),
     ),
     "h": Reason(
-        "NumPy and PyTorch count truth values as bytes; here they become integers.",
+        "NumPy counts truth values in one pass; here bytes are folded in steps.",
         OTHERS,
         ALL,
         ("count",),
@@ -181,6 +181,7 @@ REASONS = {
         (
             *("sum of rows", "sum of columns", "every second", "transpose"),
             *("concatenate", "erfinv", "tanh", "log", "scatter add", "exp"),
+            *("top 10", "bincount"),
         ),
     ),
     "v": Reason(

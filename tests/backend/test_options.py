@@ -41,6 +41,11 @@ def text_of(*operations, type="tensor<8x8xf32>"):
         (text_of("transpose", type=LARGE), NEWER_FUSED_LOOPS),
         (text_of("scatter", type="tensor<2000xf32>"), OLDER_LOOPS),
         (text_of("scatter", type=LARGE), NEWER_LOOPS),
+        (text_of("add", type=LARGE) + "@host_rem_float64", OLDER_LOOPS),
+        (text_of("concatenate", type=LARGE), NEWER_FUSED_LOOPS),
+        (text_of("concatenate", type="tensor<10000000xf32>"), OLDER_LOOPS),
+        (text_of("reduce_window", type="tensor<10000000xf32>"), OLDER_LOOPS),
+        (text_of("sine", "concatenate", type="tensor<9999999xf32>"), NEWER_FUSED_LOOPS),
         (text_of(*["add"] * (SMALL_PROGRAM + 2)), NEWER_FUSED_LOOPS),
     ],
 )

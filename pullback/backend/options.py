@@ -53,6 +53,7 @@ DEAR = re.compile(
 APART = re.compile(
     "stablehlo[.](?:dot|convolution|reduce|sort|while|case|custom_call|fft|cholesky|triangular)"
 )
+#: Operations that put pieces together, or sum up as they go along.
 PIECES = re.compile("stablehlo[.](?:concatenate|reduce_window)")
 
 
@@ -92,10 +93,8 @@ def choose_loops(text: str) -> Options:
             or (size >= LARGE_PIECES and PIECES.search(text) and not DEAR.search(text))
         ):
             return OLDER_LOOPS
-    # The compiler has no other code for these.
-    if "stablehlo.scatter" in text:
-        return NEWER_LOOPS
-    if DEAR.search(text) and APART.search(text):
+    # The compiler has no other code for a scatter.
+    if "stablehlo.scatter" in text or (DEAR.search(text) and APART.search(text)):
         return NEWER_LOOPS
     return NEWER_FUSED_LOOPS
 

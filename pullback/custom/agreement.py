@@ -27,13 +27,7 @@ from pullback.errors import (
     RuleShapeError,
     RuleTreeError,
 )
-from pullback.transforms.tangents import (
-    Mismatch,
-    Paths,
-    aval_text,
-    fit_tangent,
-    flatten_like,
-)
+from pullback.transforms.tangents import Mismatch, aval_text, fit_tangents
 
 _PAIR_FORMS = {
     "custom_jvp": "return primal_out, tangent_out",
@@ -184,12 +178,7 @@ def tangents_out(
             "output; None stands for zero.",
         )
 
-    leaves = flatten_like(like, given, complain)
-    paths = Paths(like)
-    return [
-        fit_tangent(t, a, complain, paths.named(i))
-        for i, (t, a) in enumerate(zip(leaves, avals))
-    ]
+    return fit_tangents(like, given, avals, complain)
 
 
 def is_tangent_of(t: Any, aval: Aval) -> bool:
@@ -244,12 +233,8 @@ def cotangents_in(
                 "dtype; None stands for zero.",
             )
 
-        leaves = flatten_like(like, unclose(entry, like), complain)
-        paths = Paths(like)
-        out.extend(
-            fit_tangent(c, a, complain, paths.named(i))
-            for i, (c, a) in enumerate(zip(leaves, tree.leaves(like)))
-        )
+        entry = unclose(entry, like)
+        out.extend(fit_tangents(like, entry, tree.leaves(like), complain))
     return out
 
 

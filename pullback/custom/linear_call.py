@@ -29,7 +29,7 @@ from pullback.primitives.structural import (
 from pullback.transforms.batch import batch_flat
 from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.stage import stage_flat
-from pullback.transforms.tangents import Mismatch, Paths, fit_tangent, flatten_like
+from pullback.transforms.tangents import Mismatch, fit_tangents
 from pullback.transforms.vjp import close_callable
 
 
@@ -114,13 +114,7 @@ class LinearSite:
             )
 
         like = out_tree.unflatten(avals)
-        leaves = flatten_like(like, out, complain)
-        paths = Paths(like)
-        fitted = [
-            fit_tangent(c, a, complain, paths.named(i))
-            for i, (c, a) in enumerate(zip(leaves, avals))
-        ]
-        return [instantiate(c) for c in fitted]
+        return [instantiate(c) for c in fit_tangents(like, out, avals, complain)]
 
     def result_avals(self) -> list[Aval] | None:
         """Give the types of the results, if they are known without a call."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, NoReturn
 
 from pullback import dtypes, tree
@@ -151,6 +151,30 @@ def fit_tangent(
         what = f"{aval_text(value)} where {aval} is expected"
         complain(Mismatch("shape", what, path()))
     return _fit_dtype(value, aval, kind in SCALARS, complain, path)
+
+
+def fit_tangents(
+    like: Any,
+    given: Any,
+    avals: Iterable[Aval],
+    complain: Complain,
+    fit: Callable[..., Any] = fit_tangent,
+) -> list[Any]:
+    """Flatten a tree of tangents (or cotangents), and fit each.
+
+    Args:
+        like: the tree whose structure is wanted.
+        given: a tree of that structure, where any subtree may be None.
+        avals: the types of the leaves of `like`.
+        complain: raises the error for what does not fit.
+        fit: fits one of them; takes what `fit_tangent` does.
+    """
+    leaves = flatten_like(like, given, complain)
+    paths = Paths(like)
+    return [
+        fit(t, a, complain, paths.named(i))
+        for i, (t, a) in enumerate(zip(leaves, avals))
+    ]
 
 
 def _fit_dtype(

@@ -22,7 +22,7 @@ from pullback.transforms.linearize import (
     Step,
 )
 from pullback.transforms.stage import input_aval, stage_closed
-from pullback.transforms.tangents import Mismatch, Paths, fit_tangent, flatten_like
+from pullback.transforms.tangents import Mismatch, fit_tangents
 
 _SEQUENCES = frozenset((tuple, list))
 
@@ -288,7 +288,6 @@ def linear_transpose(fun: Callable[..., Any], *args: Any) -> Callable[..., Any]:
     program = record(flat, [None] * len(avals), avals)
     outs = [aval_of(y) for y in program.outputs]
     like = out_trees[0].unflatten(outs)
-    paths = Paths(like)
 
     def complain(found: Mismatch) -> NoReturn:
         raise TreeError(
@@ -300,11 +299,7 @@ def linear_transpose(fun: Callable[..., Any], *args: Any) -> Callable[..., Any]:
 
     def transposed(cotangent: Any) -> Any:
         """Give the cotangents of the arguments from that of the output."""
-        given = flatten_like(like, cotangent, complain)
-        cts = [
-            fit_tangent(c, a, complain, paths.named(i))
-            for i, (c, a) in enumerate(zip(given, outs))
-        ]
+        cts = fit_tangents(like, cotangent, outs, complain)
         found = backward(program, cts)
         return in_tree.unflatten([instantiate(c) for c in found])
 

@@ -26,10 +26,9 @@ from pullback.transforms.linearize import (
 from pullback.transforms.tangents import (
     Complain,
     Mismatch,
-    Paths,
     aval_text,
     fit_tangent,
-    flatten_like,
+    fit_tangents,
 )
 from pullback.transforms.transpose import backward, collecting_logs
 
@@ -184,12 +183,8 @@ def jvp(
             "stands for zero. To differentiate by an integer, convert it to a float.",
         )
 
-    given = flatten_like(primals, tuple(tangents), complain)
-    paths = Paths(primals)
-    dots = [
-        fit_input(t, aval_of(x), complain, paths.named(i))
-        for i, (t, x) in enumerate(zip(given, values))
-    ]
+    avals = map(aval_of, values)
+    dots = fit_tangents(primals, tuple(tangents), avals, complain, fit_input)
     flat = Flat(fun, in_tree, has_aux, "jvp")
     outs, outs_dot = jvp_flat(flat, values, dots)
     outs, aux = flat.split(outs)
@@ -261,7 +256,6 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     avals = [aval_of(x) for x in values]
     # Not the arguments themselves: the function is to keep its residuals alive only.
     like = in_tree.unflatten(avals)
-    paths = Paths(like)
 
     def complain(found: Mismatch) -> NoReturn:
         raise TreeError(
@@ -273,11 +267,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
 
     def f_jvp(*tangents: Any) -> Any:
         """Give the tangent of the output for tangents of the arguments."""
-        given = flatten_like(like, tangents, complain)
-        dots = [
-            fit_input(t, a, complain, paths.named(i))
-            for i, (t, a) in enumerate(zip(given, avals))
-        ]
+        dots = fit_tangents(like, tangents, avals, complain, fit_input)
         if isinstance(program, Spread):
             dots = [t for t, n in zip(dots, program.nonzero) if n]
         out_dots = program(*dots)[:count]
@@ -335,12 +325,7 @@ class Pullback:
         """Check a cotangent against the output, and flatten it."""
         avals = self.shape.avals
         like = self.shape.out_tree.unflatten(avals)
-        cts = flatten_like(like, cotangent, self.complain)
-        paths = Paths(like)
-        fitted = [
-            fit_tangent(c, a, self.complain, paths.named(i))
-            for i, (c, a) in enumerate(zip(cts, avals))
-        ]
+        fitted = fit_tangents(like, cotangent, avals, self.complain)
         return [*fitted, *[None] * (len(self.program.outputs) - len(fitted))]
 
     def complain(self, found: Mismatch) -> NoReturn:

@@ -93,7 +93,7 @@ def test_results_do_not_depend_on_the_flags(f, size):
         np.testing.assert_allclose(found[0], other, rtol=1e-6)
 
 
-def test_a_loop_in_its_operands_memory_uses_vectors():
+def test_a_loop_that_may_take_its_operands_memory_is_written_the_newer_way():
     # Its loop is no fusion: the quotient is used twice, and so kept.
     def f(x):
         quotient = div(x, add(x, x))

@@ -7,6 +7,7 @@ erfc falls as e^(-x^2) / x: that is taken out, and what is left is a polynomial 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from pullback import dtypes
 from pullback.primitives.host_math.coefficients import (
@@ -27,8 +28,8 @@ def erfc_single(x: Term) -> Term:
     wide = x.to(dtypes.float64)
     size = abs(wide).min(_GREATEST_SINGLE)
     square = size * size
-    rest = polynomial(ratio(size, 2.0), ERFC_SINGLE) / (1.0 + 2.0 * size)
-    far = exp2_wide(square * (-1 / math.log(2))) * rest
+    power = exp2_wide(square * (-1 / math.log(2)))
+    far = power * without_power(size, 2.0, ERFC_SINGLE)
     near = wide * polynomial(square, ERF_HALF)
     return complement(wide, size, near, far).to(dtypes.float32)
 
@@ -58,10 +59,11 @@ def erfc_above(size: Term) -> Term:
     # The square as a sum, since e^(-x^2) has as many times its relative error.
     top, rest = split(size)
     power = exp_of_sum(-(top * top), -(rest * (size + top)))
-    return power * (polynomial(ratio(size, 3.75), ERFC) / (1.0 + 2.0 * size))
+    return power * without_power(size, 3.75, ERFC)
 
 
-def ratio(size: Term, centre: float) -> Term:
-    """Give (a - c) / (a + c)."""
+def without_power(size: Term, centre: float, coefficients: Sequence[float]) -> Term:
+    """Give e^(a^2) erfc(a), by a polynomial in (a - c) / (a + c)."""
     # The bound keeps the division in the loop of what follows; see expression.halved.
-    return ((size - centre) / (size + centre)).min(1.0)
+    ratio = ((size - centre) / (size + centre)).min(1.0)
+    return polynomial(ratio, coefficients) / (1.0 + 2.0 * size)

@@ -38,6 +38,14 @@ def machine_fingerprint() -> str:
     return str(hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
+def compiling_threads() -> tuple[Any, ...]:
+    """Give what decides between how many threads the compiler splits a loop."""
+    given = [os.environ.get(name) for name in ("PJRT_NPROC", "NPROC")]
+    if hasattr(os, "sched_getaffinity"):  # Linux: those that this process may use
+        return (len(os.sched_getaffinity(0)), *given)
+    return (os.cpu_count(), *given)
+
+
 class DiskCache:
     """A bounded directory of byte strings, safe for many processes at once.
 

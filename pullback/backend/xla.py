@@ -24,7 +24,11 @@ import numpy as np
 
 from pullback import dtypes, tree
 from pullback.backend import cuda, memory
-from pullback.backend.disk_cache import DiskCache, machine_fingerprint
+from pullback.backend.disk_cache import (
+    DiskCache,
+    compiling_threads,
+    machine_fingerprint,
+)
 from pullback.backend.executable import (
     Buffer,
     Executable,
@@ -114,6 +118,9 @@ class Backend:
 
     def _client(self) -> Any:
         """Make the connection to the device."""
+        self.threads = (
+            compiling_threads()
+        )  # of now: the client's number does not change
         if self.platform == "cpu":
             memory.keep_freed_memory()
             # A program runs in the thread that calls it: handing it to another costs
@@ -340,6 +347,8 @@ class Backend:
             self.xla._version,
             self.client.platform_version,
             machine_key(),
+            self.threads,
+            self.device.device_kind,
             sorted(options),
             os.environ.get("XLA_FLAGS", ""),
         )

@@ -4,6 +4,7 @@ import os
 
 from pullback.backend.disk_cache import (
     DiskCache,
+    compiling_threads,
     default_directory,
     machine_fingerprint,
 )
@@ -98,3 +99,16 @@ def test_the_environment_chooses_place_and_size(monkeypatch):
 
 def test_the_fingerprint_of_a_machine_does_not_change():
     assert machine_fingerprint() == machine_fingerprint()
+
+
+def test_programs_are_kept_apart_by_the_number_of_threads(monkeypatch):
+    # The compiler splits loops between the threads that it finds when it is loaded.
+    here = compiling_threads()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(1000)), False)
+    many = compiling_threads()
+    monkeypatch.delattr(os, "sched_getaffinity")
+    everywhere = compiling_threads()
+    monkeypatch.setenv("PJRT_NPROC", "3")
+    assert len({here, many, compiling_threads()}) == 3
+    assert many[0] == 1000
+    assert everywhere[0] == os.cpu_count()

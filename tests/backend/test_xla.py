@@ -155,6 +155,16 @@ def test_another_process_finds_the_program(tmp_path):
     assert run_python(code, **where) == "{'loaded': 1}"
 
 
+def test_a_process_with_fewer_threads_compiles_anew(tmp_path):
+    code = (
+        "from pullback.backend.xla import backend, self_test; self_test(); "
+        "print(dict(backend().counts))"
+    )
+    where = {"PULLBACK_CACHE_DIR": str(tmp_path / "cache")}
+    assert run_python(code, **where, PJRT_NPROC="1") == "{'compiled': 1}"
+    assert run_python(code, **where, PJRT_NPROC="2") == "{'compiled': 1}"
+
+
 def test_callbacks_run_outside_of_transformations_and_leave_their_errors():
     raised: list[BaseException] = []
     assert guarded(lambda x: current_trace() is EVAL, raised)(1)

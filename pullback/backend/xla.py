@@ -118,9 +118,8 @@ class Backend:
 
     def _client(self) -> Any:
         """Make the connection to the device."""
-        self.threads = (
-            compiling_threads()
-        )  # of now: the client's number does not change
+        # Those of now: the client takes as many, and keeps them.
+        self.threads = compiling_threads()
         if self.platform == "cpu":
             memory.keep_freed_memory()
             # A program runs in the thread that calls it: handing it to another costs

@@ -125,8 +125,7 @@ def reduce_window(
     if kind is not None:
         return operation(x)
     initial = table.convert(as_value(init_value, "reduce_window"), x.dtype)
-    inside = windows.windows(x, operation, initial)
-    return windows.fold_last(computation, inside, initial)
+    return windows.fold_windows(computation, x, operation, initial)
 
 
 def known_reduction(computation: Any, initial: Any, dtype: dtypes.Dtype) -> str | None:

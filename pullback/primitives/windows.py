@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +21,7 @@ from pullback.primitives.creation import broadcasted_iota
 from pullback.primitives.indexing import PROMISE, GatherDimensionNumbers, gather
 from pullback.primitives.recipes import Linear, shape_error
 from pullback.primitives.reduction import halves, highest, lowest
-from pullback.primitives.shaping import concatenate, pad, slice_in_dim
+from pullback.primitives.shaping import concatenate, pad, slice_, slice_in_dim
 from pullback.primitives.structural import (
     broadcast,
     expand_axes,
@@ -179,15 +181,24 @@ class ReduceWindowExtremum(ReduceWindow):
     def jvp(self, primals: Any, tangents: Any) -> Any:
         (x,), (t,) = primals, tangents
         ans = self(x)
-        if is_zero(t):
+        if is_zero(t) or 0 in ans.shape or 0 in self.window:
             return ans, Zero(like=ans)
         # The slope is shared equally among the elements that attain the extremum.
-        inside = windows(x, self, self.initial(x.dtype))
-        rank = len(ans.shape)
-        attained = eq(inside, broadcast(ans, inside.shape, range(rank)))
-        chosen = select(attained, windows(t, self, 0), 0.0)
-        count = reduce_sum(convert(attained, x.dtype), (rank,))
-        return ans, div(reduce_sum(chosen, (rank,)), count)
+        outside = self.initial(x.dtype)
+        if is_small(self):
+            attained = [eq(v, ans) for v in window_elements(x, self, outside)]
+            counts = [convert(a, x.dtype) for a in attained]
+            parts = window_elements(t, self, 0)
+            chosen = [select(a, v, 0.0) for a, v in zip(attained, parts)]
+            slope, count = (functools.reduce(add, v) for v in (chosen, counts))
+        else:
+            inside = window_axes(x, self, outside)
+            axes = tuple(range(1, len(inside.shape), 2))
+            windows_of = range(0, len(inside.shape), 2)
+            every = eq(inside, broadcast(ans, inside.shape, windows_of))
+            slope = reduce_sum(select(every, window_axes(t, self, 0), 0.0), axes)
+            count = reduce_sum(convert(every, x.dtype), axes)
+        return ans, div(slope, count)
 
 
 @frozen
@@ -212,8 +223,36 @@ class ReduceWindowMin(ReduceWindowExtremum):
         return highest(dtype)
 
 
-def windows(x: Value, reduction: ReduceWindow, fill: Any) -> Value:
-    """Give the elements of each window along a new last axis.
+#: Windows of up to so many elements are worked on element by element, one fused loop in
+#: compiled code: the gradient of a maximum over 3 x 3 takes 1/3 of the time.
+SMALL_WINDOW = 64
+
+
+def is_small(reduction: ReduceWindow) -> bool:
+    """Whether windows are small enough to be worked on element by element."""
+    return math.prod(reduction.window) <= SMALL_WINDOW
+
+
+def window_elements(x: Value, reduction: ReduceWindow, fill: Any) -> Iterator[Value]:
+    """Give the first element of each window, the second of each, and so on.
+
+    Args:
+        x: the operand.
+        reduction: whose windows; there is at least one.
+        fill: what stands outside and between the operand's elements.
+    """
+    out = reduction.abstract(Aval(x.shape, x.dtype))
+    x = pad(x, fill, reduction.edges())
+    strides = reduction.strides
+    reach = [(m - 1) * s + 1 for m, s in zip(out.shape, strides)]
+    for place in itertools.product(*map(range, reduction.window)):
+        starts = [i * q for i, q in zip(place, reduction.window_dilation)]
+        limits = [i + n for i, n in zip(starts, reach)]
+        yield slice_(x, starts, limits, strides)
+
+
+def window_axes(x: Value, reduction: ReduceWindow, fill: Any) -> Value:
+    """Give the elements of each window, two axes for each: of windows, and inside.
 
     Args:
         x: the operand.
@@ -226,9 +265,16 @@ def windows(x: Value, reduction: ReduceWindow, fill: Any) -> Value:
     for m, (k, s, _, _, q) in zip(out.shape, reduction.rows()):
         x = windows_along(x, axis, (m, k), s, q)
         axis += 2
-    rank = len(out.shape)
-    order = [*range(0, 2 * rank, 2), *range(1, 2 * rank, 2)]
-    return reshape(transpose(x, order), (*out.shape, math.prod(reduction.window)))
+    return x
+
+
+def windows(x: Value, reduction: ReduceWindow, fill: Any) -> Value:
+    """Give the elements of each window along a new last axis, as `window_axes` does."""
+    x = window_axes(x, reduction, fill)
+    rank = len(x.shape)
+    order = [*range(0, rank, 2), *range(1, rank, 2)]
+    shape = (*x.shape[::2], math.prod(reduction.window))
+    return reshape(transpose(x, order), shape)
 
 
 def windows_along(
@@ -250,6 +296,25 @@ def windows_along(
     numbers = GatherDimensionNumbers(offsets, (axis,), (axis,))
     sizes = [1 if i == axis else n for i, n in enumerate(x.shape)]
     return gather(x, expand_axes(places, (2,)), numbers, sizes, PROMISE)
+
+
+def fold_windows(
+    f: Callable[[Value, Value], Value], x: Value, reduction: ReduceWindow, fill: Value
+) -> Value:
+    """Reduce windows by any associative function of two arrays.
+
+    Args:
+        f: an associative function that works elementwise.
+        x: the operand.
+        reduction: whose windows.
+        fill: a scalar that every reduction begins with, and that stands outside and
+            between the operand's elements.
+    """
+    shape = reduction.abstract(Aval(x.shape, x.dtype)).shape
+    if 0 in shape or not is_small(reduction):
+        return fold_last(f, windows(x, reduction, fill), fill)
+    start = broadcast(fill, shape, ())
+    return functools.reduce(f, window_elements(x, reduction, fill), start)
 
 
 def fold_last(

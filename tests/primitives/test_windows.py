@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pullback import jvp, lax
 from pullback.core.array import from_host
 from pullback.errors import ShapeError
 from pullback.primitives import table, windows
@@ -26,6 +27,8 @@ CASES = {
     "one axis": ((1, 3), (1, 2), ((0, 0), (1, 1)), (1, 1), (1, 1)),
     "spread out": ((2, 3), (2, 1), ((1, 0), (2, 1)), (2, 1), (1, 2)),
     "cut": ((2, 2), (1, 1), ((-1, 0), (0, -2)), (1, 1), (1, 1)),
+    "large": ((9, 8), (1, 2), ((4, 4), (4, 4)), (1, 1), (1, 1)),
+    "large pooling": ((9, 8), (9, 8), ((2, 2), (1, 1)), (1, 1), (1, 1)),
 }
 
 
@@ -98,3 +101,27 @@ def test_parameters_of_a_wrong_rank_are_refused():
         windows.window_operation("sum", (2,), (1,), ((0, 0),)).abstract(
             from_host(X).aval
         )
+
+
+@pytest.mark.parametrize("window", [(0, 2), (6, 2)])
+def test_the_greatest_of_nothing_does_not_change(window):
+    # No elements in a window, or no windows.
+    x = from_host(X)
+    parameters = (window, (1, 1), ((0, 0), (0, 0)))
+    out, slope = jvp(lambda x: windows.reduce_window("max", x, *parameters), (x,), (x,))
+    assert slope.shape == out.shape
+    np.testing.assert_array_equal(np.asarray(slope), np.zeros(out.shape))
+
+
+@pytest.mark.parametrize("window", [(0, 2), (6, 2), (2, 3), (5, 4), (9, 8)])
+def test_windows_are_reduced_by_any_function(window):
+    padding = ((0, 0), (0, 0)) if window != (9, 8) else ((2, 2), (1, 1))
+    found = lax.reduce_window(X, 2.0, lambda a, b: a * b, window, (1, 1), padding)
+    shape = [
+        max(0, n + a + b - k + 1) for n, k, (a, b) in zip(X.shape, window, padding)
+    ]
+    assert found.shape == tuple(shape)
+    padded = np.pad(X, padding, constant_values=2.0)
+    for i, j in itertools.product(*map(range, shape)):
+        box = padded[i : i + window[0], j : j + window[1]]
+        np.testing.assert_allclose(found[i, j], 2 * np.prod(box), rtol=1e-6)

@@ -273,8 +273,8 @@ def einsum(
         picked = [(values.pop(i), labels.pop(i)) for i in chosen][::-1]
         needed = set(out).union(*labels)
         value, label = picked[0]
-        for other, other_label in picked[1:]:
-            rest = needed.union(*(lab for _, lab in picked))
+        for i, (other, other_label) in enumerate(picked[1:], 2):
+            rest = needed.union(*(lab for _, lab in picked[i:]))
             value, label = _pair(value, label, other, other_label, rest, precision)
         values.append(_reduced(value, label, needed)[0])
         labels.append(_reduced_label(label, needed))

@@ -1,9 +1,12 @@
 """Products of vectors, matrices and tensors against NumPy, with derivatives."""
 
+import functools
+
 import numpy as np
 import pytest
 
 import pullback.numpy as jnp
+from pullback import make_jaxpr
 from pullback.calls.jit import jit
 from pullback.errors import ArgumentError, ShapeError
 from tests.numpy.agreement import (
@@ -101,6 +104,24 @@ def test_einsum_agrees_with_numpy(case):
     assert_same(
         [jnp.einsum(case[0], *wide, optimize=False)], [np.einsum(case[0], *wide)], 2e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("subscripts", "operands", "largest"),
+    [
+        ("ij,jk->ik", (A, B), 15),
+        ("bij,bjk->bik", (T, S), 18),
+        ("ij,jk,kl->il", (A, B, B.T), 15),
+        ("ij,jk,ki->", (A, A.T, A @ A.T), 12),
+    ],
+)
+@pytest.mark.parametrize("optimize", ["optimal", False])
+def test_einsum_sums_as_it_multiplies(subscripts, operands, largest, optimize):
+    # Once nothing but a later sum dropped the labels, and each product was kept whole.
+    f = functools.partial(jnp.einsum, subscripts, optimize=optimize)
+    eqns = make_jaxpr(f)(*operands).eqns
+    assert {eqn.primitive.name for eqn in eqns} <= {"dot_general", "transpose"}
+    assert max(v.aval.size for eqn in eqns for v in eqn.outputs) <= largest
 
 
 def test_einsum_takes_lists_of_labels():

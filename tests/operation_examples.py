@@ -460,6 +460,10 @@ def plain_examples():
         ],
         "Solve": [(linalg.solve, [square, right])],
         "Det": [(linalg.Det(), [square])],
+        "SlogDet": [
+            (linalg.SlogDet(), [square]),
+            (linalg.SlogDet(), [complexes(2, 3, 3)]),
+        ],
         "Qr": [(spectral.Qr(False), [floats(4, 3)])],
         "Eigh": [(spectral.Eigh(), [symmetric])],
         "Svd": [(spectral.Svd(False, False), [floats(4, 3)])],

@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pullback import dtypes
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ShapeError
@@ -47,18 +46,15 @@ from pullback.primitives.linalg import adjoint, as_column, identity
 from pullback.primitives.recipes import canonical_axis
 from pullback.primitives.shaping import slice_in_dim
 from pullback.primitives.sorting import argsort
-from pullback.primitives.structural import full, move_axis, reduce_sum, reshape
+from pullback.primitives.structural import full, move_axis, reshape
 from pullback.primitives.table import (
     add,
     convert,
     div,
-    eq,
     gt,
-    log,
     mul,
     neg,
     select,
-    sign,
     stop_gradient,
     sub,
 )
@@ -276,20 +272,7 @@ def _expanded(rows: list[list[Value]]) -> Value:
 def slogdet(a: Any) -> SlogdetResult:
     """Give signs and logarithms of determinants; as `numpy.linalg.slogdet`."""
     x = matrix("slogdet", a, square=True)
-    lu, pivots, _ = factors.lu(x)
-    pivot = factors.diagonal(lu)
-    signs = factors.product(_phase(pivot))
-    logs = reduce_sum(log(_absolute(pivot)), (len(pivot.shape) - 1,))
-    return SlogdetResult(mul(factors.parity(pivots, x.dtype), signs), logs)
-
-
-def _phase(x: Value) -> Value:
-    """Give the sign of numbers, x / |x| for complex ones."""
-    if not dtypes.is_complex(x.dtype):
-        return sign(x)
-    size = _absolute(x)
-    flat = eq(size, 0.0)
-    return div(x, convert(select(flat, 1.0, size), x.dtype))
+    return SlogdetResult(*factors.slogdet(x))
 
 
 def matrix_power(a: Any, n: int) -> Value:

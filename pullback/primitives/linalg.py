@@ -44,15 +44,20 @@ from pullback.primitives.structural import (
     transpose,
 )
 from pullback.primitives.table import (
+    abs,
     add,
     conj,
     convert,
+    div,
     eq,
     ge,
+    log,
     mul,
     ne,
+    real,
     rem,
     select,
+    sign,
     sub,
 )
 
@@ -525,6 +530,57 @@ class Det(MatrixOperation):
 
 
 det = Det()
+
+
+@frozen
+class SlogDet(MatrixOperation):
+    """The sign of determinants, x / |x| for complex ones, and the log of their size."""
+
+    multiple = True
+
+    def abstract(self, a: Aval) -> list[Aval]:
+        check_matrix("slogdet", a, square=True)
+        return [
+            Aval(a.shape[:-2], a.dtype),
+            Aval(a.shape[:-2], dtypes.real_dtype(a.dtype)),
+        ]
+
+    def eager(self, a: Any) -> Any:
+        return list(np.linalg.slogdet(a))
+
+    def lower(self, ctx: Any, a: Any) -> Any:
+        return lower_as(ctx, lambda a: sign_and_log(*lu(a)[:2]), a)
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        (a,), (t,) = primals, tangents
+        if is_zero(t):
+            outs = self(a)
+            return outs, [Zero(like=y) for y in outs]
+        # d log det A = tr(A^-1 dA); its imaginary part turns the sign.
+        factors, pivots, permutation = lu(a)
+        phase, logs = sign_and_log(factors, pivots)
+        slopes = diagonal(lu_solve(factors, permutation, t))
+        trace = reduce_sum(slopes, (len(a.shape) - 2,))
+        if not dtypes.is_complex(a.dtype):
+            return [phase, logs], [Zero(like=phase), trace]
+        growth = real(trace)
+        turn = sub(trace, convert(growth, trace.dtype))
+        return [phase, logs], [mul(phase, turn), growth]
+
+
+slogdet = SlogDet()
+
+
+def sign_and_log(factors: Value, pivots: Value) -> list[Value]:
+    """Give the sign of a determinant and the log of its size by an LU factorization."""
+    pivot = diagonal(factors)
+    size = abs(pivot)
+    if dtypes.is_complex(pivot.dtype):
+        phase = div(pivot, convert(select(eq(size, 0.0), 1.0, size), pivot.dtype))
+    else:
+        phase = sign(pivot)
+    logs = reduce_sum(log(size), (len(pivot.shape) - 1,))
+    return [mul(parity(pivots, pivot.dtype), product(phase)), logs]
 
 
 def product(x: Value) -> Value:

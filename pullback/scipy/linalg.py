@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from pullback import dtypes
+from pullback.calls.cond import cond
+from pullback.calls.loops import scan
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ShapeError
-from pullback.numpy import linalg
+from pullback.numpy import linalg, reductions
 from pullback.numpy.contraction import matmul
 from pullback.numpy.norms import choice, matrices, matrix
 from pullback.numpy.shaping import broadcast_to
@@ -234,65 +237,86 @@ def expm(A: Any, *, upper_triangular: bool = False, max_squarings: int = 16) -> 
     """Give matrix exponentials; as `scipy.linalg.expm`.
 
     Higham, The scaling and squaring method for the matrix exponential revisited (SIAM
-    Review 51, 2009): the approximant of order 13 after scaling to 1-norm at most 5.37.
-    nan where that takes more than `max_squarings` squarings. The order is fixed, so
-    that batches and compiled programs run the same operations.
+    Review 51, 2009): the approximant of order 13 after scaling to 1-norm at most 5.37;
+    for float32 and less that of order 7, after scaling to at most 3.92. nan where that
+    takes more than `max_squarings` squarings. The order does not depend on the values,
+    so that batches and compiled programs run the same operations.
     """
     x = matrix("expm", A, square=True)
+    order = 7 if dtypes.real_dtype(x.dtype).itemsize <= 4 else 13
     size = linalg.matrix_norm(table.stop_gradient(x), ord=1, keepdims=True)
-    needed = table.log(table.max(size, 1e-30)) * (1 / math.log(2)) - math.log2(5.37)
-    squarings = table.max(table.ceil(needed), 0.0)
+    needed = table.log(table.max(size, 1e-30)) * (1 / math.log(2))
+    squarings = table.max(table.ceil(needed - math.log2(_REACH[order])), 0.0)
     scale = table.convert(table.exp2(table.neg(squarings)), x.dtype)
-    top, bottom = _pade(table.mul(x, scale))
-    found = linalg.solve(bottom, top)
-    for i in range(_most_squarings(squarings, max_squarings)):
-        found = table.select(table.gt(squarings, float(i)), matmul(found, found), found)
+    top, bottom = _pade(table.mul(x, scale), order)
+    found = _squared(linalg.solve(bottom, top), squarings, max_squarings)
     return table.select(table.gt(squarings, float(max_squarings)), np.nan, found)
 
 
-def _most_squarings(squarings: Value, most: int) -> int:
-    """Give how many squarings to write down: those needed, if that is known."""
-    concrete = getattr(squarings, "concrete", lambda: None)()
-    if concrete is None:
-        return most
-    value = np.asarray(concrete)
-    needed = np.max(value[np.isfinite(value)], initial=0)
-    return int(min(needed, most))
+def _squared(x: Value, times: Value, most: int) -> Value:
+    """Square matrices so many times each; no more products than one of them needs."""
+
+    def square(x: Value, i: Any) -> Value:
+        return table.select(table.gt(times, i), matmul(x, x), x)
+
+    known = getattr(times, "concrete", lambda: None)()
+    if known is not None:
+        value = np.asarray(known)
+        needed = np.max(value[np.isfinite(value)], initial=0)
+        for i in range(int(min(needed, most))):
+            x = square(x, float(i))
+        return x
+
+    def step(x: Value, i: Value) -> tuple[Value, None]:
+        wanted = reductions.any(table.gt(times, i))
+        return cond(wanted, square, lambda x, i: x, x, i), None
+
+    return scan(step, x, np.arange(most, dtype=times.dtype))[0]
 
 
-# Numerators of the Pade approximant of order 13 (Higham 2009, table 2.2 and (3.5)).
-_PADE = (
-    64764752532480000.0,
-    32382376266240000.0,
-    7771770303897600.0,
-    1187353796428800.0,
-    129060195264000.0,
-    10559470521600.0,
-    670442572800.0,
-    33522128640.0,
-    1323241920.0,
-    40840800.0,
-    960960.0,
-    16380.0,
-    182.0,
-    1.0,
-)
+# Numerators of the Pade approximants by their orders (Higham 2009, table 2.2 and
+# (3.5)), and up to which 1-norm they are right to float32 and to float64 (table 2.3;
+# N. J. Higham, Functions of Matrices, 2008, section 10.3).
+_PADE = {
+    7: (17297280.0, 8648640.0, 1995840.0, 277200.0, 25200.0, 1512.0, 56.0, 1.0),
+    13: (
+        64764752532480000.0,
+        32382376266240000.0,
+        7771770303897600.0,
+        1187353796428800.0,
+        129060195264000.0,
+        10559470521600.0,
+        670442572800.0,
+        33522128640.0,
+        1323241920.0,
+        40840800.0,
+        960960.0,
+        16380.0,
+        182.0,
+        1.0,
+    ),
+}
+_REACH = {7: 3.92, 13: 5.37}
 
 
-def _pade(a: Value) -> tuple[Value, Value]:
+def _pade(a: Value, order: int) -> tuple[Value, Value]:
     """Give numerator and denominator of the approximant of exp(a)."""
     # Over the first coefficient, so that float32 holds them all.
-    b = [c / _PADE[0] for c in _PADE]
+    b = [c / _PADE[order][0] for c in _PADE[order]]
     a2 = matmul(a, a)
     a4 = matmul(a2, a2)
     a6 = matmul(a4, a2)
     one = identity(a.shape[-1], a.dtype)
 
     def series(start: int) -> Value:
-        high = a6 * b[start + 12] if start + 12 < 14 else a6 * 0.0
-        high = high + a4 * b[start + 10] + a2 * b[start + 8]
         low = a6 * b[start + 6] + a4 * b[start + 4] + a2 * b[start + 2]
-        return matmul(a6, high) + low + one * b[start]
+        low = low + one * b[start]
+        if order == 7:
+            return low
+        high = a4 * b[start + 10] + a2 * b[start + 8]
+        if start + 12 <= order:
+            high = a6 * b[start + 12] + high
+        return matmul(a6, high) + low
 
     odd = matmul(a, series(1))
     even = series(0)

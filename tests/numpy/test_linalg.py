@@ -68,6 +68,7 @@ def test_derivatives_of_inverse_and_determinants():
     a = make(4, 4)
     check_rules_of(linalg.inv, a)
     check_rules_of(lambda a: linalg.slogdet(a)[1], a)
+    check_rules_of(linalg.slogdet, a + 1j * make(4, 4))
     check_rules_of(linalg.det, make(3, 3))
 
 

@@ -88,6 +88,15 @@ def test_exponentials_agree_whatever_the_size(scale):
         np.testing.assert_allclose(f(as_value(a)), scipy.linalg.expm(a), 1e-8)
 
 
+def test_exponentials_of_a_batch_in_single_precision_agree():
+    scales = np.array([0.0, 0.1, 0.7, 3.0, 10.0])[:, None, None]
+    stack = (A * scales).astype(np.float32)
+    wanted = scipy.linalg.expm(stack.astype(np.float64))
+    for f in (linalg.expm, jit(linalg.expm)):
+        error = np.abs(f(as_value(stack)) - wanted).max((1, 2))
+        assert (error < 1e-5 * np.abs(wanted).max((1, 2))).all()
+
+
 def test_exponentials_have_right_rules():
     check_rules_of(linalg.expm, A[:3, :3])
     stack = np.stack([A, A * 20]) + 0.5j

@@ -29,6 +29,7 @@ LAYERS = (
     (("backend.stablehlo", "backend.interface"),),
     (("backend",),),
     # L3: the operations with their rules.
+    (("primitives.own_loops",),),
     (("primitives.structural",),),
     (("primitives.recipes",),),
     (("primitives.elementwise",),),

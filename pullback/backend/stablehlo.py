@@ -83,7 +83,8 @@ class Emitter:
         platform: "cpu" or "cuda", for lowerings that differ.
 
     `functions` holds the text of private functions, by the program each stands for or
-    by name and types; `effects` the last result, in each block, of a callback whose
+    by name and types; `place` the program and the eqn whose operation is being lowered,
+    None at first; `effects` the last result, in each block, of a callback whose
     effects keep an order; `uses` what operations count; `templates` the text of the
     operations met so far, by operation and types, or how often they were met.
     """
@@ -95,6 +96,7 @@ class Emitter:
         "functions",
         "lines",
         "names",
+        "place",
         "platform",
         "templates",
         "uses",
@@ -106,6 +108,7 @@ class Emitter:
         self.callbacks: list[Callable[..., Any]] = []
         self.effects: list[tuple[list[str], Operand]] = []
         self.platform = platform
+        self.place: tuple[Jaxpr, Eqn] | None = None
         self.functions: dict[Any, str] = {}
         self.names: dict[Any, str] = {}
         self.uses: collections.Counter[Any] = collections.Counter()
@@ -122,7 +125,12 @@ class Emitter:
         return f"array<i64: {', '.join(map(str, values))}>" if values else "array<i64>"
 
     def emit(
-        self, op: str, operands: Sequence[Operand], out: Aval, attributes: str = ""
+        self,
+        op: str,
+        operands: Sequence[Operand],
+        out: Aval,
+        attributes: str = "",
+        remarks: str = "",
     ) -> Operand:
         """Emit an operation with one result.
 
@@ -131,6 +139,7 @@ class Emitter:
             operands: its operands.
             out: the result's type.
             attributes: what stands between `<{` and `}>`.
+            remarks: attributes that the operation does not know, for the compiler.
         """
         self.count += 1
         name = f"%{self.count}"
@@ -141,6 +150,8 @@ class Emitter:
             self.lines.append(f"{name} = {op} {names} : {result}")
         else:
             inside = f" <{{{attributes}}}>" if attributes else ""
+            if remarks:
+                inside += f" {{{remarks}}}"
             types = f"({', '.join(kinds)}) -> {result}"
             self.lines.append(f'{name} = "{op}"({names}){inside} : {types}')
         return Operand(name, out)
@@ -309,6 +320,7 @@ class Emitter:
                 outs = template.fill(names, self.count, self.lines)
                 self.count += template.count
             else:
+                self.place = jaxpr, eqn
                 outs = self.apply(eqn, names, key)
             if len(outs) == 1:
                 env[eqn.outputs[0]] = outs[0]
@@ -367,6 +379,7 @@ class Emitter:
         operands: Sequence[Operand],
         out: Aval,
         body: Callable[..., Operand],
+        apart: bool = False,
     ) -> Operand:
         """Emit a call of a private function of one result, written once for its types.
 
@@ -375,6 +388,8 @@ class Emitter:
             operands: its arguments.
             out: the type of its result.
             body: writes it: a function of operands, called if it is not written yet.
+            apart: whether the compiler is to keep it a function, whose result is
+                stored, and not to put what it does where it is called.
         """
         key = (name, *[x.aval for x in operands], out)
         if key not in self.names:
@@ -387,7 +402,8 @@ class Emitter:
             head = f"private @{title}({typed}) -> {type_text(out)}"
             self.functions[key] = f"  func.func {head} {{\n    {text}\n  }}\n"
         callee = f"callee = @{self.names[key]}"
-        return self.emit("func.call", operands, out, callee)
+        remarks = 'mhlo.frontend_attributes = {inlineable = "false"}' if apart else ""
+        return self.emit("func.call", operands, out, callee, remarks)
 
     def function(
         self, jaxpr: Jaxpr, head: str, donated: Sequence[bool] | None = None

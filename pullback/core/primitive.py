@@ -43,6 +43,8 @@ class Primitive:
         calls: it holds a function or jaxpr: `eager` takes and gives arrays of ours, not
             NumPy's, and applies other operations.
         effects: it must not be dropped when its results are unused.
+        elementwise: each element of the result depends on those of the operands at its
+            place only.
         weak_parameter: a parameter may make results of strong operands weak.
         keeps_weak: `weak_result` need not be asked: results are weak if all operands
             are.
@@ -59,6 +61,7 @@ class Primitive:
     multiple: ClassVar[bool] = False
     calls: ClassVar[bool] = False
     effects: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = False
     weak_parameter: ClassVar[bool] = False
     keeps_weak: ClassVar[bool] = False
     splits: ClassVar[bool] = False

@@ -61,6 +61,8 @@ class Elementwise(Primitive):
         "transposes",
     )
 
+    elementwise = True
+
     def __init__(
         self,
         name: str,

@@ -17,6 +17,7 @@ from pullback.core.trace import Value, aval_of, current_trace
 from pullback.core.zero import Forbidden, Zero, is_zero
 from pullback.dtypes import Dtype
 from pullback.errors import ShapeError
+from pullback.primitives.own_loops import transpose_has_own_loop
 
 
 def linear_jvp(
@@ -36,6 +37,8 @@ class Accumulate(Primitive):
     """Sum of two (co)tangents of the same shape and dtype."""
 
     linear = ((0, 1),)
+
+    elementwise = True
 
     @property
     def name(self) -> str:
@@ -328,7 +331,16 @@ class Transpose(Primitive):
 
     def lower(self, ctx: Any, x: Any) -> Any:
         attribute = f", dims = {list(self.permutation)}"
-        return ctx.write("stablehlo.transpose", [x], self.abstract(x.aval), attribute)
+        out = self.abstract(x.aval)
+
+        def body(x: Any) -> Any:
+            return ctx.write("stablehlo.transpose", [x], out, attribute)
+
+        if ctx.platform != "cpu" or not transpose_has_own_loop(ctx.place, out):
+            return body(x)
+        ctx.uses["transpose"] += 1
+        name = "host_transpose_" + "".join(map(str, self.permutation))
+        return ctx.call_shared(name, [x], out, body, apart=True)
 
     def jvp(self, primals: Any, tangents: Any) -> Any:
         return linear_jvp(self, primals, tangents)

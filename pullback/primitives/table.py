@@ -506,6 +506,8 @@ class IntegerPow(Primitive):
 
     exponent: int
 
+    elementwise = True
+
     def abstract(self, x: Aval) -> Aval:
         return x
 
@@ -579,7 +581,7 @@ class ConvertElementType(Primitive):
 
     linear = ((0,),)
 
-    weak_parameter = True
+    elementwise, weak_parameter = True, True
 
     def weak_result(self, all_weak: bool) -> bool:
         return self.weak
@@ -624,6 +626,8 @@ def convert(x: Value, dtype: Dtype, weak: bool = False) -> Value:
 @frozen
 class StopGradient(Primitive):
     """The identity, with derivative zero."""
+
+    elementwise = True
 
     def abstract(self, x: Aval) -> Aval:
         return x

@@ -19,6 +19,7 @@ from pullback.primitives.host_math import (
     remainder,
 )
 from pullback.primitives.host_math.expression import Term
+from pullback.primitives.own_loops import formula_has_own_loop
 
 Formula = Callable[..., Term]
 
@@ -94,7 +95,8 @@ def by_formula(
             return formula(*[Term(ctx, x, constants) for x in arguments]).operand
 
         converted = [ctx.convert(x, wide) for x in operands]
-        found = ctx.call_shared(title, converted, shared, body)
+        apart = formula_has_own_loop(ctx.place, FORMULAS)
+        found = ctx.call_shared(title, converted, shared, body, apart)
         return ctx.convert(found, out.dtype)
 
     return lower

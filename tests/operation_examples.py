@@ -24,6 +24,7 @@ from pullback.primitives import (
     convolution,
     creation,
     cumulative,
+    diagonal,
     fourier,
     gather_scatter,
     indexing,
@@ -390,6 +391,10 @@ def plain_examples():
         "Pad": [(shaping.Pad(((1, 0, 1), (-1, 2, 0))), [x, S])],
         "Slice": [(shaping.Slice((0, 1), (2, 3), (1, 2)), [x])],
         "Reverse": [(shaping.Reverse((1,)), [x])],
+        "Diagonal": [
+            (diagonal.Diagonal(), [y])
+            for y in (floats(3, 3), floats(2, 3, 3), ints(2, 2))
+        ],
         "DynamicSlice": [
             applied_in(
                 "DynamicSlice", lambda x, i: dynamic_slice(x, [0, i], (1, 2)), x, 1

@@ -26,6 +26,7 @@ from pullback.numpy.arguments import (
 from pullback.numpy.promotion import promote_arrays, to_inexact, wrapped
 from pullback.primitives import structural, table
 from pullback.primitives.creation import broadcasted_iota, iota
+from pullback.primitives.diagonal import diagonal as diagonal_of
 from pullback.primitives.shaping import concatenate, pad, slice_in_dim
 from pullback.primitives.structural import broadcast, broadcast_to
 from pullback.primitives.structural import full as filled
@@ -561,12 +562,7 @@ def diagonal(a: Any, offset: Any = 0, axis1: int = 0, axis2: int = 1) -> Value:
     n = max(0, min(rows - top, columns - left))
     x = slice_in_dim(x, top, top + n, rank - 2) if n else x
     x = slice_in_dim(x, left, left + n, rank - 1) if n else x
-    lead = x.shape[:-2]
-    if not n:
-        return filled((*lead, 0), 0, a.dtype)
-    return slice_in_dim(
-        structural.reshape(x, (*lead, n * n)), 0, n * n, rank - 2, n + 1
-    )
+    return diagonal_of(x) if n else filled((*x.shape[:-2], 0), 0, a.dtype)
 
 
 def diag(v: Any, k: Any = 0) -> Value:

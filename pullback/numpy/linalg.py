@@ -41,6 +41,7 @@ from pullback.numpy.shaping import broadcast_to, matrix_transpose
 from pullback.numpy.ufuncs import abs as _absolute
 from pullback.primitives import linalg as factors
 from pullback.primitives import row_order, spectral
+from pullback.primitives.diagonal import on_diagonal
 from pullback.primitives.elementwise import try_broadcast
 from pullback.primitives.linalg import adjoint, as_column, identity
 from pullback.primitives.recipes import canonical_axis
@@ -410,7 +411,7 @@ def _reflected(x: Value, lower: bool) -> Value:
     """Give the Hermitian matrix of one triangle."""
     strict = factors.triangle(x, lower, 1)
     n = x.shape[-1]
-    middle = select(factors.on_diagonal(n, n), x, 0.0)
+    middle = select(on_diagonal(n, n), x, 0.0)
     return add(add(strict, adjoint(strict)), hermitian_part(middle))
 
 

@@ -21,6 +21,7 @@ from pullback.core.zero import Zero, is_zero
 from pullback.errors import ShapeError
 from pullback.primitives.contraction import matmul
 from pullback.primitives.creation import broadcasted_iota
+from pullback.primitives.diagonal import diagonal, on_diagonal
 from pullback.primitives.lapack import (
     Matrix,
     check_matrix,
@@ -89,27 +90,9 @@ def triangle(x: Value, lower: bool, offset: int = 0) -> Value:
     return select(ge(first, add(second, offset)), x, 0.0)
 
 
-def on_diagonal(rows: int, columns: int) -> Value:
-    """Give the boolean matrix that is true on the diagonal."""
-    shape = (rows, columns)
-    return eq(
-        broadcasted_iota(np.int32, shape, 0), broadcasted_iota(np.int32, shape, 1)
-    )
-
-
 def identity(n: int, dtype: dtypes.Dtype) -> Value:
     """Give the identity matrix."""
     return convert(on_diagonal(n, n), dtype)
-
-
-def diagonal(x: Value) -> Value:
-    """Give the diagonals of matrices."""
-    rows, columns = x.shape[-2:]
-    short = min(rows, columns)
-    kept = slice_in_dim(
-        slice_in_dim(x, 0, short, len(x.shape) - 2), 0, short, len(x.shape) - 1
-    )
-    return reduce_sum(select(on_diagonal(short, short), kept, 0.0), (len(x.shape) - 1,))
 
 
 def as_row(x: Value) -> Value:

@@ -21,14 +21,13 @@ from pullback.core.zero import Zero, is_zero
 from pullback.errors import MissingDerivative
 from pullback.primitives.contraction import matmul
 from pullback.primitives.creation import broadcasted_iota
+from pullback.primitives.diagonal import diagonal, on_diagonal
 from pullback.primitives.lapack import Matrix, check_matrix, emit_lapack, over_batch
 from pullback.primitives.linalg import (
     MatrixOperation,
     adjoint,
     as_column,
     as_row,
-    diagonal,
-    on_diagonal,
     resize,
     solve,
     triangle,

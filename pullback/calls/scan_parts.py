@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from pullback import dtypes, tree
 from pullback.calls.program import (
-    append,
     append_zero,
     chosen,
     cut,
@@ -22,7 +21,7 @@ from pullback.core.jaxpr import Atom, Eqn, Jaxpr, Var, evaluate
 from pullback.core.jaxpr import prune as prune_jaxpr
 from pullback.core.primitive import Dim
 from pullback.core.trace import Value
-from pullback.primitives.structural import accumulate, reshape
+from pullback.primitives.structural import reshape
 from pullback.primitives.table import add, le, lt, select, sub, zeros_like
 from pullback.transforms.batch import batch_jaxpr
 from pullback.transforms.jvp import jvp_jaxpr
@@ -379,11 +378,12 @@ def _transposed_body(
         if found == carry:
             break
         carry = found
+    summed = cut(nonzero, *sizes)[0]
     back, nonzero, logs = transpose_logging(
-        scan.jaxpr, marks, [*carry, *given], False, logging
+        scan.jaxpr, marks, [*carry, *given], False, logging, summed
     )
     const_nonzero, _, x_nonzero = cut(nonzero, *sizes)
-    body = sum_constants(
+    body = carry_totals(
         scan, back, marks, (const_unknown, x_unknown), (nonzero, sizes), carry
     )
     known = len(const_unknown) - sum(const_unknown)
@@ -405,7 +405,7 @@ def reversed_scan(scan: Any) -> Any:
     )
 
 
-def sum_constants(
+def carry_totals(
     scan: Any,
     back: Jaxpr,
     marks: Sequence[bool],
@@ -413,20 +413,19 @@ def sum_constants(
     found: tuple[Sequence[bool], tuple[int, int]],
     carry: Sequence[bool],
 ) -> Jaxpr:
-    """Give the body of a backward scan: cotangents of constants are summed."""
+    """Give the body of a backward scan: cotangents of constants are sums it carries."""
     const_unknown, x_unknown = unknown
     nonzero, sizes = found
     const_nonzero, carry_found, _ = cut(nonzero, *sizes)
-    known_consts, known_xs, cts, y_cts = cut(
+    known_consts, known_xs, cts, y_cts_and_sums = cut(
         back.inputs,
         len(const_unknown) - sum(const_unknown),
         len(x_unknown) - sum(x_unknown),
         sum(carry),
     )
-    at_consts, at_carry, at_xs = cut(back.outputs, sum(const_nonzero), sum(carry_found))
+    y_cts, sums = cut(y_cts_and_sums, len(y_cts_and_sums) - sum(const_nonzero))
+    totals, at_carry, at_xs = cut(back.outputs, sum(const_nonzero), sum(carry_found))
     eqns = list(back.eqns)
-    sums = [Var(v.aval.tangent()) for v in at_consts]
-    totals = [append(eqns, accumulate, s, v) for s, v in zip(sums, at_consts)]
     rest = iter(at_carry)
     avals = scan.jaxpr.out_avals[: scan.num_carry]
     moved: list[Atom] = []

@@ -48,6 +48,9 @@ class Primitive:
         weak_parameter: a parameter may make results of strong operands weak.
         keeps_weak: `weak_result` need not be asked: results are weak if all operands
             are.
+        reads_part: it reads a part of its first operand only. What is summed up of that
+            operand's cotangent goes through `transpose_onto(total, ct, *others)`, which
+            adds in place what a cotangent of the result gives.
         splits: it holds one program, and has `split(unknown)` and `with_jaxpr`, so that
             the part of the program that tangents do not reach runs by itself.
         separates: it holds programs, and has `separate(operands, unknown)` to the same
@@ -64,6 +67,7 @@ class Primitive:
     elementwise: ClassVar[bool] = False
     weak_parameter: ClassVar[bool] = False
     keeps_weak: ClassVar[bool] = False
+    reads_part: ClassVar[bool] = False
     splits: ClassVar[bool] = False
     separates: ClassVar[bool] = False
     linear: ClassVar[tuple[tuple[Any, ...], ...]] = ()
@@ -152,6 +156,10 @@ class Primitive:
     def transpose(self, cotangents: Any, *operands: Value) -> Sequence[Any]:
         """Give a cotangent or None for each operand."""
         self.missing("transpose")
+
+    def transpose_onto(self, total: Value, cotangent: Value, *others: Value) -> Value:
+        """Add the first operand's cotangent to a total; only if `reads_part`."""
+        self.missing("transpose_onto")
 
     def batch(
         self, size: int, operands: Sequence[Value], dims: Sequence[Dim]

@@ -69,6 +69,8 @@ class Gather(Primitive):
 
     linear = ((0,),)
 
+    reads_part = True
+
     def fill_value(self, dtype: Dtype) -> Any:
         """Give what is read outside."""
         if self.fill is not None:
@@ -159,10 +161,13 @@ class Gather(Primitive):
     def transpose(self, ct: Any, x: Any, indices: Any) -> Any:
         if not isinstance(x, Unknown):
             return None, None
-        numbers = ScatterDimensionNumbers(*self.numbers)
         zeros = full(x.aval.shape, 0, ct.dtype)
+        return self.transpose_onto(zeros, ct, indices), None
+
+    def transpose_onto(self, total: Any, ct: Any, indices: Any) -> Any:
+        numbers = ScatterDimensionNumbers(*self.numbers)
         put = ScatterAdd(numbers, self.mode, self.sorted_indices, self.unique_indices)
-        return put(zeros, indices, ct), None
+        return put(total, indices, ct)
 
     def batch(self, size: int, operands: Any, dims: Any) -> Any:
         x, indices = batch_to_front(size, operands, dims, False)

@@ -28,6 +28,7 @@ from pullback.primitives.recipes import (
 )
 from pullback.primitives.shaping import concatenate, slice_
 from pullback.primitives.structural import (
+    accumulate,
     broadcast,
     frozen,
     full,
@@ -65,6 +66,8 @@ class DynamicSlice(Primitive):
 
     linear = ((0,),)
 
+    reads_part = True
+
     def abstract(self, x: Aval, *starts: Aval) -> Aval:
         check_box("dynamic_slice", x, self.sizes, len(starts))
         return Aval(self.sizes, x.dtype)
@@ -91,6 +94,10 @@ class DynamicSlice(Primitive):
             return None, *none
         zeros = full(x.aval.shape, 0, ct.dtype)
         return DynamicUpdateSlice()(zeros, ct, *starts), *none
+
+    def transpose_onto(self, total: Any, ct: Any, *starts: Any) -> Any:
+        part = accumulate(self(total, *starts), ct)
+        return DynamicUpdateSlice()(total, part, *starts)
 
     def batch(self, size: int, operands: Any, dims: Any) -> Any:
         (x, *starts), (d, *es) = operands, dims

@@ -79,7 +79,10 @@ class collecting_logs:
 
 
 def backward(
-    program: LinearProgram, cotangents: Sequence[Any], consume: bool = False
+    program: LinearProgram,
+    cotangents: Sequence[Any],
+    consume: bool = False,
+    totals: Sequence[Any] = (),
 ) -> list[Any]:
     """Give the cotangents of a linear program's inputs from those of its outputs.
 
@@ -87,11 +90,14 @@ def backward(
         program: the recorded program.
         cotangents: one an output; `Zero` or None where it is zero.
         consume: drop each step, and the residuals it holds, once it is transposed.
+        totals: for the first inputs what their cotangents are added to, None for zero.
 
     Returns:
         One cotangent an input, `Zero` where nothing flows to it.
     """
-    found: dict[Any, Value] = {}
+    found: dict[Any, Value] = {
+        x: total for x, total in zip(program.inputs, totals) if total is not None
+    }
     for y, ct in zip(program.outputs, cotangents, strict=True):
         if type(y) is LinearTracer and ct is not None and not isinstance(ct, Zero):
             found[y] = accumulate(found[y], ct) if y in found else ct
@@ -125,6 +131,10 @@ def transpose_step(step: Step, found: dict[Any, Value]) -> None:
         ct = found.pop(results, None)
         if ct is None:
             return
+    if primitive.reads_part and operands[0] in found:
+        x, *others = operands
+        found[x] = primitive.transpose_onto(found[x], ct, *others)
+        return
     cts = primitive.transpose(ct, *operands)
     if type(cts) not in _SEQUENCES or len(cts) != len(operands):
         raise wrong_count(primitive, cts, len(operands))
@@ -153,7 +163,8 @@ class Transposed(NamedTuple):
     """The transpose of a program.
 
     Fields:
-        jaxpr: known inputs and then cotangents -> cotangents, and then logged arrays.
+        jaxpr: known inputs, then cotangents, and then totals -> cotangents, and then
+            logged arrays.
         nonzero: for each unknown input, whether the program gives its cotangent.
         logs: the structure of what backward rules log, None if nobody asked.
     """
@@ -191,13 +202,23 @@ def transpose_logging(
     ct_nonzero: Sequence[bool],
     instantiate_all: bool,
     logging: bool,
+    summed: Sequence[bool] = (),
 ) -> Transposed:
-    """Transpose a program as `transpose_jaxpr` does, and give what its rules log."""
-    key = ("transpose", tuple(unknown), tuple(ct_nonzero), instantiate_all, logging)
+    """Transpose a program as `transpose_jaxpr` does, and give what its rules log.
+
+    `summed` says which of the first unknown inputs have a total, to which the program
+    adds their cotangents.
+    """
+    key = (
+        *("transpose", tuple(unknown), tuple(ct_nonzero), tuple(summed)),
+        *(instantiate_all, logging),
+    )
     if key in jaxpr.cache:
         return jaxpr.cache[key]  # type: ignore[no-any-return]
     known_avals = [a for a, u in zip(jaxpr.in_avals, unknown) if not u]
     ct_avals = [a.tangent() for a, n in zip(jaxpr.out_avals, ct_nonzero) if n]
+    inputs = [a for a, u in zip(jaxpr.in_avals, unknown) if u]
+    ct_avals += [a.tangent() for a, wanted in zip(inputs, summed) if wanted]
     nonzero: list[bool] = []
     log_trees: list[tree.TreeDef] = []
 
@@ -212,7 +233,9 @@ def transpose_logging(
             jaxpr.in_avals,
         )
         with collecting_logs(logging) as logs:
-            cts = backward(program, [next(given) if n else None for n in ct_nonzero])
+            cts = [next(given) if n else None for n in ct_nonzero]
+            totals = [next(given) if wanted else None for wanted in summed]
+            cts = backward(program, cts, totals=totals)
         leaves, log_tree = tree.flatten(logs)
         log_trees.append(log_tree)
         nonzero[:] = [instantiate_all or not is_zero(c) for c in cts]

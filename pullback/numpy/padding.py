@@ -136,7 +136,7 @@ def _padded_axis(
         if options.get("reflect_type") == "odd":
             return _by_matrix(x, axis, low, high, mode)
         places = np.pad(np.arange(n), (low, high), mode=mode)  # type: ignore[call-overload]
-        return _rearranged(x, axis, places)
+        return taking.rearranged(x, axis, places)
     if mode == "linear_ramp":
         ends = _pairs(options.get("end_values", 0), rank, axis)
         sides = [_ramp(x, axis, low, ends[0], 0), _ramp(x, axis, high, ends[1], n - 1)]
@@ -151,44 +151,6 @@ def _padded_axis(
             )
         ]
     return shaping.concatenate([sides[0], x, sides[1]], axis)
-
-
-def _rearranged(x: Value, axis: int, places: np.ndarray[Any, Any]) -> Value:
-    """Take elements along an axis; in pieces, whose derivatives are pieces again."""
-    runs = _runs(places.tolist())
-    if len(runs) > MANY_PIECES:
-        index = from_host(places.astype(dtypes.scalar_dtype(int)))
-        return taking.take(x, index, axis, mode="clip")
-    parts = []
-    for first, step, count in runs:
-        start = min(first, first + step * (count - 1))
-        stop = start + (count if step else 1)
-        part = pieces.slice_in_dim(x, start, stop, axis)
-        if step < 0:
-            part = pieces.reverse(part, (axis,))
-        shape = tuple(count if i == axis else n for i, n in enumerate(x.shape))
-        parts.append(structural.broadcast_to(part, shape))
-    return shaping.concatenate(parts, axis)
-
-
-#: Arrays made of more pieces are gathered element by element.
-MANY_PIECES = 16
-
-
-def _runs(places: list[int]) -> list[tuple[int, int, int]]:
-    """Cut places into runs of equal steps of 1, 0 or -1: first place, step, count."""
-    found: list[tuple[int, int, int]] = []
-    for place in places:
-        if found:
-            first, step, count = found[-1]
-            if count == 1 and abs(place - first) <= 1:
-                found[-1] = first, place - first, 2
-                continue
-            if count > 1 and place == first + step * count:
-                found[-1] = first, step, count + 1
-                continue
-        found.append((place, 1, 1))
-    return found
 
 
 def _by_matrix(x: Value, axis: int, low: int, high: int, mode: str) -> Value:

@@ -25,6 +25,7 @@ from pullback.numpy.arguments import (
 )
 from pullback.numpy.promotion import convert, promote_arrays
 from pullback.primitives import cumulative, structural, table
+from pullback.primitives import shaping as pieces
 from pullback.primitives.creation import broadcasted_iota, iota
 from pullback.primitives.indexing import CLIP, FILL
 from pullback.primitives.indexing import take_along_axis as picked
@@ -429,8 +430,45 @@ def delete(
         kept = np.delete(np.arange(arr.shape[axis]), where_to)
     except IndexError as error:
         raise IndexBoundsError(f"delete: {error}.", where=called_at()) from error
-    places = from_host(kept.astype(dtypes.scalar_dtype(int)))
-    return take(arr, places, axis, mode="clip")
+    return rearranged(arr, axis, kept)
+
+
+def rearranged(x: Value, axis: int, places: np.ndarray[Any, Any]) -> Value:
+    """Take elements along an axis; in pieces, whose derivatives are pieces again."""
+    runs = _runs(places.tolist())
+    if len(runs) > MANY_PIECES:
+        index = from_host(places.astype(dtypes.scalar_dtype(int)))
+        return take(x, index, axis, mode="clip")
+    parts = []
+    for first, step, count in runs:
+        start = min(first, first + step * (count - 1))
+        stop = start + (count if step else 1)
+        part = pieces.slice_in_dim(x, start, stop, axis)
+        if step < 0:
+            part = pieces.reverse(part, (axis,))
+        shape = tuple(count if i == axis else n for i, n in enumerate(x.shape))
+        parts.append(structural.broadcast_to(part, shape))
+    return shaping.concatenate(parts, axis)
+
+
+#: Arrays made of more pieces are gathered element by element.
+MANY_PIECES = 16
+
+
+def _runs(places: list[int]) -> list[tuple[int, int, int]]:
+    """Cut places into runs of equal steps of 1, 0 or -1: first place, step, count."""
+    found: list[tuple[int, int, int]] = []
+    for place in places:
+        if found:
+            first, step, count = found[-1]
+            if count == 1 and abs(place - first) <= 1:
+                found[-1] = first, place - first, 2
+                continue
+            if count > 1 and place == first + step * count:
+                found[-1] = first, step, count + 1
+                continue
+        found.append((place, 1, 1))
+    return found
 
 
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Value:

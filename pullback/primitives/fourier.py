@@ -14,9 +14,8 @@ from pullback.core.trace import Value
 from pullback.errors import ArgumentError, DtypeError, ShapeError
 from pullback.primitives.creation import broadcasted_iota
 from pullback.primitives.recipes import Linear, lower_as
-from pullback.primitives.shaping import pad
 from pullback.primitives.structural import frozen, full, move_axis, transpose
-from pullback.primitives.table import and_, conj, convert, lt, mul, ne, real, select
+from pullback.primitives.table import and_, conj, convert, lt, mul, ne, select
 
 _KINDS = ("FFT", "IFFT", "RFFT", "IRFFT")
 # The compiler transforms at most so many axes at once.
@@ -103,20 +102,22 @@ class Fft(Linear):
         # The matrix of a complex transform is symmetric.
         if self.kind in ("FFT", "IFFT"):
             return (self(ct),)
-        n = self.lengths[-1]
-        if self.kind == "RFFT":
-            edges = [(0, 0, 0)] * len(ct.shape)
-            edges[-1] = (0, n - ct.shape[-1], 0)
-            whole = pad(ct, full((), 0, ct.dtype), edges)
-            return (real(Fft("FFT", self.lengths)(whole)),)
-        # Each frequency but 0 and n/2 stands for its negative too.
-        half = n // 2 + 1
-        place = broadcasted_iota(np.int32, (half,), 0)
+        # Each frequency but 0 and n/2 stands for its negative too. An inverse transform
+        # takes these two for real, as the real part of a sum of exponentials does.
+        n, size = self.lengths[-1], math.prod(self.lengths)
+        place = broadcasted_iota(np.int32, (n // 2 + 1,), 0)
         inside = and_(ne(place, 0), lt(place, (n + 1) // 2))
-        size = math.prod(self.lengths)
-        weight = select(inside, full((half,), 2 / size, ct.dtype), 1 / size)
-        found = Fft("RFFT", self.lengths)(ct)
-        return (mul(conj(found), convert(weight, found.dtype)),)
+        inverse, twice = self.kind == "RFFT", 2.0 if self.kind == "IRFFT" else 0.5
+        edge = size if inverse else 1 / size
+        dtype = dtypes.real_dtype(ct.dtype)
+        weight = select(inside, full(place.shape, twice * edge, dtype), edge)
+
+        def weighted(x: Value) -> Value:
+            return mul(conj(x), convert(weight, x.dtype))
+
+        if inverse:
+            return (Fft("IRFFT", self.lengths)(weighted(ct)),)
+        return (weighted(Fft("RFFT", self.lengths)(ct)),)
 
     def batch(self, size: int, operands: Any, dims: Any) -> Any:
         return self(move_axis(operands[0], dims[0], 0)), 0

@@ -175,7 +175,10 @@ class ReduceProd(Reduction):
         ans = self(x)
         if is_zero(t) or not x.aval.size:
             return ans, Zero(like=ans)
-        return ans, product_tangent(merge_last(x, self.axes), merge_last(t, self.axes))
+        if len(self.axes) == 1:
+            return ans, product_tangent(x, t, self.axes[0])
+        x, t = (merge_last(v, self.axes) for v in (x, t))
+        return ans, product_tangent(x, t, len(x.shape) - 1)
 
 
 def merge_last(x: Value, axes: tuple[int, ...]) -> Value:
@@ -186,13 +189,12 @@ def merge_last(x: Value, axes: tuple[int, ...]) -> Value:
     return reshape(transpose(x, [*kept, *axes]), (*shape, n))
 
 
-def product_tangent(x: Value, t: Value) -> Value:
-    """Give the tangent of the product over the last axis, without dividing.
+def product_tangent(x: Value, t: Value, axis: int) -> Value:
+    """Give the tangent of the product over an axis, without dividing.
 
     Pairs are multiplied by the product rule until one is left, so that zeros among the
     factors are nothing special, at any order of differentiation.
     """
-    axis = len(x.shape) - 1
     while (n := x.shape[axis]) > 1:
         half = n // 2
         a, b, rest = (slice_in_dim(x, i, j, axis) for i, j in halves(n))
@@ -201,7 +203,7 @@ def product_tangent(x: Value, t: Value) -> Value:
         if n > 2 * half:
             x = concatenate([x, rest], axis)
             t = concatenate([t, rest_t], axis)
-    return reshape(t, t.shape[:-1])
+    return reshape(t, without(t.shape, (axis,)))
 
 
 def halves(n: int) -> list[tuple[int, int]]:

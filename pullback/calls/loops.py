@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pullback import dtypes, tree
+from pullback.calls.invariants import without_invariants
 from pullback.calls.program import Carry, Written, is_concrete, write_down
 from pullback.calls.scan import Scan
 from pullback.calls.while_loop import check_max_steps, while_loop
@@ -79,6 +80,8 @@ def scan(
         return written
 
     body = carry.settle(write, f, len(carry.avals))
+    if count > 1:
+        body = without_invariants(body)
     every = count if unroll is True else int(unroll)
     operation = Scan(
         body.jaxpr, count, len(body.consts), len(carry.avals), bool(reverse), every

@@ -11,6 +11,7 @@ from pullback import dtypes, tree
 from pullback.calls.bounded_loop import LoopTangent, steps_again, unbounded
 from pullback.calls.by_element import guard_unused, where_used, with_scalars
 from pullback.calls.interpret import plan, run_raw
+from pullback.calls.invariants import without_invariants
 from pullback.calls.program import (
     Carry,
     Written,
@@ -454,6 +455,7 @@ def while_loop(
     )
     holds = write_down(cond_fun, in_tree, carry.avals, "while_loop")
     check_condition(cond_fun, holds)
+    body, holds = without_invariants(body), without_invariants(holds)
     loop = While(
         holds.jaxpr, body.jaxpr, len(holds.consts), len(body.consts), max_steps
     )

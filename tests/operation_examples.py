@@ -30,6 +30,7 @@ from pullback.primitives import (
     indexing,
     linalg,
     random_bits,
+    recurrence,
     reduction,
     rejection,
     row_order,
@@ -526,6 +527,10 @@ def reductions(x):
                 cumulative.CumMin,
             )
         },
+        "Recurrence": [
+            (recurrence.Recurrence(axis, back), [floats(5, 3), floats(5, 3)])
+            for axis, back in ((0, False), (1, True))
+        ],
         **{
             kind.__name__: [(kind(*WINDOW), [floats(4, 5)])]
             for kind in (

@@ -43,7 +43,6 @@ BASES = {
     "Flat": "recipe: a derivative that is zero",
     "Elementwise": "the class of the rows of the table",
     "Cumulative": "what all running operations share",
-    "Dual": "running operations whose derivative runs over pairs",
     "RunningExtremum": "running maximum and minimum",
     "Reduction": "what all reductions share",
     "Extremum": "maximum and minimum",

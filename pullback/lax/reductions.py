@@ -14,12 +14,12 @@ from pullback.primitives import (
     convolution,
     cumulative,
     reduction,
-    shaping,
     structural,
     table,
     windows,
 )
 from pullback.primitives.recipes import canonical_axes, canonical_axis, shape_error
+from pullback.primitives.scans import associative_scan as associative_scan_of
 
 # -- reduction -------------------------------------------------------------------------
 
@@ -200,10 +200,5 @@ def associative_scan(
             )
         return [as_value(x, "associative_scan") for x in found]
 
-    where = (axes[0],)
-    if reverse:
-        arrays = [shaping.reverse(x, where) for x in arrays]
-    outs = cumulative.associative_scan(combine, arrays, axes[0])
-    if reverse:
-        outs = [shaping.reverse(x, where) for x in outs]
+    outs = associative_scan_of(combine, arrays, axes[0], reverse)
     return treedef.unflatten(outs)

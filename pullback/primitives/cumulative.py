@@ -1,8 +1,8 @@
-"""Running sums, products and extrema, and scans by any associative function."""
+"""Running sums, products and extrema."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,13 +17,9 @@ from pullback.primitives.creation import broadcasted_iota
 from pullback.primitives.host_running import run_in_loop
 from pullback.primitives.indexing import PROMISE, take_along_axis
 from pullback.primitives.recipes import Linear, lower_as
+from pullback.primitives.recurrence import recurrence, shifted
 from pullback.primitives.reduction import highest, lowest
-from pullback.primitives.shaping import (
-    concatenate,
-    pad,
-    reverse,
-    slice_in_dim,
-)
+from pullback.primitives.scans import associative_scan
 from pullback.primitives.structural import frozen
 from pullback.primitives.table import (
     add,
@@ -38,63 +34,6 @@ from pullback.primitives.table import (
     sub,
 )
 from pullback.primitives.windows import emit_reduce_window, window_operation
-
-Combine = Callable[[Sequence[Value], Sequence[Value]], list[Value]]
-
-
-# -- scans -----------------------------------------------------------------------------
-
-
-def associative_scan(
-    combine: Combine, elems: Sequence[Value], axis: int
-) -> list[Value]:
-    """Give all running combinations along an axis, in O(log n) operations.
-
-    Neighbours are combined in pairs and the half as long sequence scanned, which gives
-    every second result; the others take one more combination (Ladner and Fischer,
-    "Parallel prefix computation", 1980).
-
-    Args:
-        combine: an associative function of two lists of arrays, working elementwise
-            along the axis.
-        elems: arrays with the axis.
-        axis: a non-negative axis.
-    """
-    n = elems[0].shape[axis]
-    if n < 2:
-        return list(elems)
-    evens = [cut(x, 0, n - 1, axis, 2) for x in elems]
-    odds = [cut(x, 1, n, axis, 2) for x in elems]
-    scanned = associative_scan(combine, combine(evens, odds), axis)
-    later = [cut(x, 2, n, axis, 2) for x in elems]
-    short = [cut(x, 0, (n - 1) // 2, axis, 1) for x in scanned]
-    between = combine(short, later) if n > 2 else later
-    heads = [cut(x, 0, 1, axis, 1) for x in elems]
-    firsts = [concatenate([h, b], axis) for h, b in zip(heads, between)]
-    return [interleave(a, b, axis) for a, b in zip(firsts, scanned)]
-
-
-def cut(x: Value, start: int, limit: int, axis: int, step: int) -> Value:
-    """Take each `step`-th element from `start` up to `limit`, along one axis."""
-    return slice_in_dim(x, start, max(start, limit), axis, step)
-
-
-def interleave(a: Value, b: Value, axis: int) -> Value:
-    """Alternate the elements of two arrays along an axis, beginning with the first."""
-    n, m = a.shape[axis], b.shape[axis]
-    rank = len(a.shape)
-
-    def spread(x: Value, low: int, high: int) -> Value:
-        config = [(0, 0, 0)] * rank
-        config[axis] = (low, high, 1)
-        return pad(x, dtypes.kind_of(x.dtype)(0), config)
-
-    left, right = spread(a, 0, int(n == m)), spread(b, 1, int(n > m))
-    join = table.or_ if a.dtype == dtypes.bool_ else add
-    return join(left, right)
-
-
-# -- the operations --------------------------------------------------------------------
 
 
 @frozen
@@ -140,16 +79,10 @@ class Cumulative(Primitive):
     def scan(self, x: Value) -> Value:
         """Compute it with other operations."""
         combine = type(self).combine
-        (out,) = self.scan_all(lambda a, b: [combine(a[0], b[0])], [x])
+        (out,) = associative_scan(
+            lambda a, b: [combine(a[0], b[0])], [x], self.axis, self.backwards
+        )
         return out
-
-    def scan_all(self, combine: Combine, elems: Sequence[Value]) -> list[Value]:
-        """Scan several arrays together in this direction."""
-        if not self.backwards:
-            return associative_scan(combine, elems, self.axis)
-        flipped = [reverse(x, (self.axis,)) for x in elems]
-        out = associative_scan(combine, flipped, self.axis)
-        return [reverse(y, (self.axis,)) for y in out]
 
     def batch(self, size: int, operands: Any, dims: Any) -> Any:
         (x,), (d,) = operands, dims
@@ -172,25 +105,8 @@ class CumSum(Linear, Cumulative):
         return (CumSum(self.axis, not self.backwards)(ct),)
 
 
-class Dual(Cumulative):
-    """The derivative of a scan, as a scan of pairs of values and tangents."""
-
-    __slots__ = ()
-
-    def jvp(self, primals: Any, tangents: Any) -> Any:
-        (x,), (t,) = primals, tangents
-        ans = self(x)
-        if is_zero(t):
-            return ans, Zero(like=ans)
-        return ans, self.scan_all(self.combine_pairs, [x, t])[1]
-
-    def combine_pairs(self, a: Sequence[Value], b: Sequence[Value]) -> list[Value]:
-        """Combine two pairs of a value and its tangent."""
-        raise NotImplementedError
-
-
 @frozen
-class CumProd(Dual):
+class CumProd(Cumulative):
     """The running product along an axis."""
 
     name = "cumprod"
@@ -201,14 +117,19 @@ class CumProd(Dual):
     def initial(self, dtype: dtypes.Dtype) -> Any:
         return 1
 
-    # By the product rule, so that zeros among the factors are nothing special.
-    def combine_pairs(self, a: Sequence[Value], b: Sequence[Value]) -> list[Value]:
-        (x, s), (y, t) = a, b
-        return [mul(x, y), add(mul(s, y), mul(x, t))]
+    # By the product rule step by step, so that zeros among the factors are nothing
+    # special: d(p x) = x dp + p dx.
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        (x,), (t,) = primals, tangents
+        ans = self(x)
+        if is_zero(t):
+            return ans, Zero(like=ans)
+        before = shifted(ans, self.axis, self.backwards, 1)
+        return ans, recurrence(x, mul(before, t), self.axis, self.backwards)
 
 
 @frozen
-class CumLogSumExp(Dual):
+class CumLogSumExp(Cumulative):
     """The logarithm of the running sum of exponentials along an axis."""
 
     name = "cumlogsumexp"
@@ -223,13 +144,17 @@ class CumLogSumExp(Dual):
         wide = x.astype(np.float32) if narrow else x
         return Cumulative.eager(self, wide).astype(x.dtype, copy=False)
 
-    def combine_pairs(self, a: Sequence[Value], b: Sequence[Value]) -> list[Value]:
-        (x, s), (y, t) = a, b
-        z = log_add_exp(x, y)
-        # Where both are -inf the weights are exp(-inf) = 0, not exp(-inf + inf).
-        level = select(is_finite(z), z, 0.0)
-        weighted = add(mul(s, exp(sub(x, level))), mul(t, exp(sub(y, level))))
-        return [z, weighted]
+    # A mean of the tangent so far and the next, weighted by the shares of the sum.
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        (x,), (t,) = primals, tangents
+        ans = self(x)
+        if is_zero(t):
+            return ans, Zero(like=ans)
+        before = shifted(ans, self.axis, self.backwards, -np.inf)
+        # Where all are -inf the weights are exp(-inf) = 0, not exp(-inf + inf).
+        level = select(is_finite(ans), ans, 0.0)
+        kept, gained = (exp(sub(v, level)) for v in (before, x))
+        return ans, recurrence(kept, mul(gained, t), self.axis, self.backwards)
 
 
 def log_add_exp(x: Value, y: Value) -> Value:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pullback import dtypes
@@ -20,7 +21,7 @@ from pullback.primitives.host_reduce import reduce_in_steps, reshaped
 from pullback.primitives.windows import emit_reduce_window, window_operation
 
 #: The least number of elements, of steps, and of what is combined in one step.
-ENOUGH, STEPS, TOGETHER = 4096, 16, 32
+ENOUGH, STEPS, TOGETHER = 4096, 16, 4
 #: From this many elements on, last axes are left to the compiler: a loop is slower.
 TOO_MANY = 2**20
 
@@ -28,7 +29,8 @@ TOO_MANY = 2**20
 @functools.cache
 def step_count(n: int) -> int:
     """Give the divisor of `n` nearest its square root, 0 if none is any good."""
-    fits = [k for k in range(STEPS, n // TOGETHER + 1) if not n % k and k * k < 16 * n]
+    most = n // (2 * STEPS)
+    fits = [k for k in range(STEPS, most + 1) if not n % k and k * k < 16 * n]
     return min(fits, key=lambda k: abs(math.log(k * k / n)), default=0)
 
 
@@ -61,23 +63,54 @@ def run_in_loop(
         start = totals_before(ctx, op, totals, initial, backwards)
     else:
         return None
+
+    def step(total: Any, found: Any) -> Any:
+        return ctx.emit(op, [total, found], total.aval)
+
+    return along_middle(ctx, step, [x], start, (lines, n, inner), backwards)
+
+
+def along_middle(
+    ctx: Any,
+    step: Callable[..., Any],
+    xs: Sequence[Any],
+    start: Any,
+    sizes: tuple[int, int, int],
+    backwards: bool,
+) -> Any:
+    """Emit a loop along the middle one of three axes, and give its totals.
+
+    Args:
+        ctx: the emitter.
+        step: gives the next total from the total and what stands there in each operand.
+        xs: operands of one shape, whose elements are taken as those of `sizes`.
+        start: the first total, with a middle axis of length one.
+        sizes: the lengths of the three axes.
+        backwards: whether it starts at the end.
+
+    Returns:
+        The totals in the shape of the operands.
+    """
+    lines, n, inner = sizes
     if inner > 1:
-        out = loop(ctx, op, reshaped(ctx, x, lines, n, inner), start, backwards)
+        cubes = [reshaped(ctx, x, lines, n, inner) for x in xs]
+        out = loop(ctx, step, cubes, start, backwards)
     else:
         # Turned, so that what is combined in one step lies side by side.
-        cube = reshaped(ctx, turned(ctx, reshaped(ctx, x, lines, n)), 1, n, lines)
-        out = loop(ctx, op, cube, reshaped(ctx, start, 1, 1, lines), backwards)
+        cubes = [
+            reshaped(ctx, turned(ctx, reshaped(ctx, x, lines, n)), 1, n, lines)
+            for x in xs
+        ]
+        out = loop(ctx, step, cubes, reshaped(ctx, start, 1, 1, lines), backwards)
         out = turned(ctx, reshaped(ctx, out, n, lines))
-    return ctx.emit("stablehlo.reshape", [out], x.aval)
+    return ctx.emit("stablehlo.reshape", [out], xs[0].aval)
 
 
 def turned(ctx: Any, x: Any) -> Any:
     """Emit the transpose of a matrix."""
     rows, columns = x.aval.shape
     aval = Aval((columns, rows), x.aval.dtype)
-    return ctx.emit(
-        "stablehlo.transpose", [x], aval, f"permutation = {ctx.ints([1, 0])}"
-    )
+    return ctx.write("stablehlo.transpose", [x], aval, ", dims = [1, 0]")
 
 
 def totals_before(ctx: Any, op: str, totals: Any, initial: Any, backwards: bool) -> Any:
@@ -96,11 +129,14 @@ def totals_before(ctx: Any, op: str, totals: Any, initial: Any, backwards: bool)
     return reshaped(ctx, kept, rows, 1, 1)
 
 
-def loop(ctx: Any, op: str, x: Any, start: Any, backwards: bool) -> Any:
+def loop(
+    ctx: Any, step: Callable[..., Any], xs: Sequence[Any], start: Any, backwards: bool
+) -> Any:
     """Emit the loop over the middle one of three axes."""
-    _, n, _ = x.aval.shape
+    whole = xs[0].aval
+    _, n, _ = whole.shape
     count, bit, row = Aval((), dtypes.int32), Aval((), dtypes.bool_), start.aval
-    carried = [count, row, x.aval, x.aval]
+    carried = [count, row, whole, *[x.aval for x in xs]]
     compare = (
         "comparison_direction = #stablehlo<comparison_direction LT>, "
         "compare_type = #stablehlo<comparison_type SIGNED>"
@@ -110,7 +146,7 @@ def loop(ctx: Any, op: str, x: Any, start: Any, backwards: bool) -> Any:
         end = ctx.constant(n, count)
         return [ctx.emit("stablehlo.compare", [i, end], bit, compare)]
 
-    def body(i: Any, total: Any, out: Any, x: Any) -> list[Any]:
+    def body(i: Any, total: Any, out: Any, *xs: Any) -> list[Any]:
         zero, one = ctx.constant(0, count), ctx.constant(1, count)
         place = i
         if backwards:
@@ -118,12 +154,14 @@ def loop(ctx: Any, op: str, x: Any, start: Any, backwards: bool) -> Any:
             place = ctx.emit("stablehlo.subtract", [last, i], count)
         places = [zero, place, zero]
         sizes = f"slice_sizes = {ctx.ints(row.shape)}"
-        found = ctx.emit("stablehlo.dynamic_slice", [x, *places], row, sizes)
-        total = ctx.emit(op, [total, found], row)
-        out = ctx.emit("stablehlo.dynamic_update_slice", [out, total, *places], x.aval)
-        return [ctx.emit("stablehlo.add", [i, one], count), total, out, x]
+        found = [
+            ctx.emit("stablehlo.dynamic_slice", [x, *places], row, sizes) for x in xs
+        ]
+        total = step(total, *found)
+        out = ctx.emit("stablehlo.dynamic_update_slice", [out, total, *places], whole)
+        return [ctx.emit("stablehlo.add", [i, one], count), total, out, *xs]
 
-    given = [ctx.constant(0, count), start, ctx.constant(0, x.aval), x]
+    given = [ctx.constant(0, count), start, ctx.constant(0, whole), *xs]
     regions = [ctx.region(carried, condition), ctx.region(carried, body)]
     outs = ctx.emit_many("stablehlo.while", given, carried, "", regions)
     return outs[2]

@@ -39,10 +39,21 @@ class Origin:
 
     def __str__(self) -> str:
         """Write the place as `file.py:12 (function)`."""
-        name = self.code.co_filename
-        if not name.startswith("<"):
-            name = os.path.basename(name)
-        return f"{name}:{self.line} ({self.code.co_name})"
+        return f"{file_name(self.code)}:{self.line} ({self.code.co_name})"
+
+
+def file_name(code: CodeType) -> str:
+    """Write which file some code is in, without folders; a notebook's cell by number.
+
+    Cells are compiled under names that say nothing: IPython tells what it made of them.
+    """
+    name = code.co_filename
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    cell_of = getattr(getattr(shell, "compile", None), "format_code_name", None)
+    cell = cell_of(name) if cell_of else None
+    if cell:
+        return " ".join(cell)  # "Cell In[2]"
+    return name if name.startswith("<") else os.path.basename(name)
 
 
 def is_internal(filename: str) -> bool:
@@ -118,10 +129,7 @@ def defined_at(f: Callable[..., Any]) -> str:
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     if code is None:
         return repr(f)
-    name = code.co_filename
-    if not name.startswith("<"):
-        name = os.path.basename(name)
-    return f"{name}:{code.co_firstlineno}"
+    return f"{file_name(code)}:{code.co_firstlineno}"
 
 
 def name_of(f: Any) -> str:

@@ -5,6 +5,7 @@ import contextlib
 import functools
 import inspect
 import queue
+import sys
 import types
 
 import pytest
@@ -102,6 +103,24 @@ def test_code_from_a_prompt_must_be_named_as_python_does():
     exec(code, scope)
     assert str(Origin(scope["f"].__code__, 2)) == "<stdin>:2 (f)"
     assert defined_at(scope["f"]) == "<stdin>:1"
+
+
+def test_code_of_a_notebook_must_be_named_by_its_cell(monkeypatch):
+    cells = {"/tmp/ipykernel_1/460828948.py": ("Cell", "In[2]")}
+    shell = types.SimpleNamespace(
+        compile=types.SimpleNamespace(format_code_name=cells.get)
+    )
+    ipython = types.SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    in_a_cell = compile("\ndef f(): pass", next(iter(cells)), "exec")
+    names = {}
+    exec(in_a_cell, names)
+    assert defined_at(names["f"]) == "Cell In[2]:2"
+    assert defined_at(shell_free).startswith("test_origin.py:")
+
+
+def shell_free():
+    """A function of a file, not of a cell."""
 
 
 def test_line_of_an_instruction_past_the_end_must_be_the_last():

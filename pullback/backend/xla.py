@@ -37,6 +37,7 @@ from pullback.backend.executable import (
     guarded,
 )
 from pullback.backend.lower import Module
+from pullback.backend.miscompiled import PRODUCTS_APART, may_be_wrong, remedy
 from pullback.backend.options import Options, choose_options
 from pullback.config import config, listeners
 from pullback.core import array as arrays
@@ -307,14 +308,12 @@ class Backend:
     def _load_or_compile(
         self, text: str, callbacks: list[Any], options: Options
     ) -> Any:
-        settings = self.xla.CompileOptions()
-        settings.env_option_overrides = list(options)
         key = self.cache_key(text, options) if config.compilation_cache else ""
         entry = self.cache.get(key) if key else None
         if entry is not None:
             try:
                 loaded = self.client.deserialize_executable(
-                    entry, self.device_list, settings, callbacks
+                    entry, self.device_list, self._settings(options), callbacks
                 )
                 self.counts["loaded"] += 1
                 return loaded
@@ -322,10 +321,21 @@ class Backend:
                 # Whatever is wrong with an entry, the program can still be compiled.
                 self.cache.remove(key)
                 self.counts["unreadable"] += 1
+        loaded = self._compile(text, callbacks, options)
+        if self.platform == "cpu" and may_be_wrong(text):
+            mended = remedy(loaded.get_hlo_text())
+            if mended:
+                loaded = self._compile(text, callbacks, options + mended)
+        self.counts["compiled"] += 1
+        if key:
+            self.cache.put(key, loaded.serialize())
+        return loaded
+
+    def _compile(self, text: str, callbacks: list[Any], options: Options) -> Any:
         try:
             parsed = self.ir.Module.parse(text, self._context())
-            loaded = self.client.compile_and_load(
-                parsed, self.device_list, settings, callbacks
+            return self.client.compile_and_load(
+                parsed, self.device_list, self._settings(options), callbacks
             )
         except (self.runtime_error, self.ir.MLIRError, ValueError) as error:
             raise BackendError(
@@ -333,10 +343,11 @@ class Backend:
                 mend="If no option you gave is at fault, this is an error of the "
                 "library: please report it with jit(f).lower(...).as_text().",
             ) from error
-        self.counts["compiled"] += 1
-        if key:
-            self.cache.put(key, loaded.serialize())
-        return loaded
+
+    def _settings(self, options: Options) -> Any:
+        settings = self.xla.CompileOptions()
+        settings.env_option_overrides = list(options)
+        return settings
 
     def cache_key(self, text: str, options: Options) -> str:
         """Hash all that the compiled form of a program depends on."""
@@ -349,6 +360,7 @@ class Backend:
             self.threads,
             self.device.device_kind,
             sorted(options),
+            PRODUCTS_APART,  # programs kept without this remedy may be wrong
             os.environ.get("XLA_FLAGS", ""),
         )
 

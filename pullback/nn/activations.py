@@ -10,7 +10,7 @@ from pullback.core.trace import Value
 from pullback.numpy.arguments import array_argument
 from pullback.numpy.promotion import as_inexact, convert, promote
 from pullback.numpy.shaping import split
-from pullback.primitives import special, table
+from pullback.primitives import smooth, special, table
 from pullback.primitives.structural import full
 
 __all__ = [
@@ -74,10 +74,7 @@ def tanh(x: Any) -> Value:
 
 def softplus(x: Any) -> Value:
     """Give log(1 + exp(x)) without overflow."""
-    x = as_inexact(x, "softplus")
-    small = table.log1p(table.exp(table.neg(table.abs(x))))
-    # Smooth at 0: the kinks of |x| and max(x, 0) there cancel, derivative 1/2.
-    return table.add(table.max(x, 0.0), small)
+    return smooth.softplus(as_inexact(x, "softplus"))
 
 
 def log_sigmoid(x: Any) -> Value:

@@ -34,9 +34,8 @@ from pullback.numpy.ufuncs import (
     truth,
     zero_like,
 )
-from pullback.primitives import structural, table
+from pullback.primitives import smooth, structural, table
 from pullback.primitives.reduction import reduce_and
-from pullback.primitives.special import bessel_i0e
 
 # -- choice ----------------------------------------------------------------------------
 
@@ -271,30 +270,21 @@ def hypot(x: Any, y: Any) -> Value:
     """Give sqrt(x^2 + y^2) without overflow; the derivative at (0, 0) is 0."""
     x, y = promote_arrays("hypot", x, y, inexact=True)
     real_only(x, "hypot")
-    x, y = table.abs(x), table.abs(y)
-    large, small = table.max(x, y), table.min(x, y)
-    flat = table.eq(large, zero_like(large))
-    ratio = table.div(small, table.select(flat, table.add(large, one_like(x)), large))
-    length = table.sqrt(table.add(table.mul(ratio, ratio), one_like(ratio)))
-    out = table.select(flat, large, table.mul(large, length))
-    infinite = table.or_(isinf(x), isinf(y))
-    return as_weak_as(x, table.select(infinite, _infinity(out), out))
+    return smooth.hypot(x, y)
 
 
 def logaddexp(x: Any, y: Any) -> Value:
     """Give log(exp(x) + exp(y)) without overflow."""
     x, y = promote_arrays("logaddexp", x, y, inexact=True)
+    if not is_complex(x):
+        return smooth.log_add_exp(x, y)
     gap = table.sub(x, y)
     # Equal infinities make a nan here; the sum is right for them, and for nan.
     undefined = table.ne(gap, gap)
     gap = table.select(undefined, zero_like(gap), gap)
-    if is_complex(x):
-        higher = table.ge(table.real(gap), table.real(zero_like(gap)))
-        gap = table.select(higher, table.neg(gap), gap)
-        top = table.select(higher, x, y)
-    else:
-        gap, top = table.neg(table.abs(gap)), table.max(x, y)
-    out = table.add(top, table.log1p(table.exp(gap)))
+    higher = table.ge(table.real(gap), table.real(zero_like(gap)))
+    gap = table.select(higher, table.neg(gap), gap)
+    out = table.add(table.select(higher, x, y), table.log1p(table.exp(gap)))
     return as_weak_as(x, table.select(undefined, table.add(x, y), out))
 
 
@@ -393,7 +383,7 @@ def frexp(x: Any) -> tuple[Value, Value]:
 def i0(x: Any) -> Value:
     """Give the modified Bessel function of order 0."""
     x = as_inexact(x, "i0")
-    return table.mul(table.exp(table.abs(x)), bessel_i0e(x))
+    return smooth.bessel_i0(x)
 
 
 def _all(x: Value) -> Value:

@@ -18,7 +18,7 @@ from pullback.numpy.arguments import array_argument, static_int
 from pullback.numpy.composed import where as choose
 from pullback.numpy.promotion import as_inexact, promote_arrays
 from pullback.numpy.ufuncs import named
-from pullback.primitives import special, table
+from pullback.primitives import smooth, special, table
 from pullback.primitives.recipes import canonical_axes
 from pullback.primitives.reduction import reduce_top
 from pullback.primitives.structural import expand_axes, full, reshape
@@ -97,6 +97,8 @@ gammaincc = _function(
 betainc = _function(
     "betainc", special.betainc, "Give the regularized incomplete beta function"
 )
+i0 = _function("i0", smooth.bessel_i0, "Give the modified Bessel function of order 0")
+i1 = _function("i1", smooth.bessel_i1, "Give the modified Bessel function of order 1")
 i0e = _function("i0e", special.bessel_i0e, "Give exp(-|x|) I0(x)")
 i1e = _function("i1e", special.bessel_i1e, "Give exp(-|x|) I1(x)")
 ndtr = _function("ndtr", special.ndtr, "Give the normal distribution function")
@@ -119,18 +121,6 @@ def logit(p: Any) -> Value:
     """Give log(p / (1 - p)); as `scipy.special.logit`."""
     p = as_inexact(p, "logit")
     return table.sub(table.log(p), table.log1p(table.neg(p)))
-
-
-def i0(x: Any) -> Value:
-    """Give the modified Bessel function of order 0; as `scipy.special.i0`."""
-    x = as_inexact(x, "i0")
-    return table.mul(table.exp(table.abs(x)), special.bessel_i0e(x))
-
-
-def i1(x: Any) -> Value:
-    """Give the modified Bessel function of order 1; as `scipy.special.i1`."""
-    x = as_inexact(x, "i1")
-    return table.mul(table.exp(table.abs(x)), special.bessel_i1e(x))
 
 
 def gammasgn(x: Any) -> Value:

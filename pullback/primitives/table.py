@@ -204,10 +204,9 @@ def log_of_base(x: Any, ans: Value) -> Value:
 
 
 def power_slope(x: Value, y: Value) -> Value:
-    """Give y x^(y-1), and 0 where y is 0, whatever x is."""
+    """Give y x^(y-1), and 0 where y is 0, chosen only where 1 / x is no number."""
     if type(y) in SCALARS:
         return mul(pow(x, y - 1.0), y) if y else zeros_like(x)
-    # Not for other x: derivatives by y count there.
     flat = and_(eq(y, 0.0), not_(is_finite(div(1.0, abs(x)))))
     return select(flat, 0.0, mul(y, pow(x, select(flat, 1.0, sub(y, 1.0)))))
 

@@ -17,8 +17,8 @@ from pullback.core.array import SCALARS, from_host
 from pullback.core.aval import Aval
 from pullback.core.calling import as_value
 from pullback.core.origin import called_at
-from pullback.core.trace import Axes, Value
-from pullback.errors import ArgumentError
+from pullback.core.trace import Axes, Value, aval_of
+from pullback.errors import ArgumentError, DtypeError
 from pullback.primitives.collectives import (
     AllGather,
     AllToAll,
@@ -60,7 +60,7 @@ def bound_axes(axis_name: Any, who: str, groups: Any = None) -> Axes:
             "vmap of its own, and name the members' axis.",
         )
     names = axis_name if isinstance(axis_name, (tuple, list)) else (axis_name,)
-    if len(set(names)) < len(names):
+    if any(a == b for i, a in enumerate(names) for b in names[:i]):
         raise ArgumentError(
             f"{who} was given a name twice: {tuple(names)}.",
             where=called_at(),
@@ -198,6 +198,13 @@ def extremum(
 
     def best(leaf: Any) -> Value:
         y = as_value(leaf, who)
+        if dtypes.is_complex(y.dtype):
+            raise DtypeError(
+                f"{who} was given an array of type {aval_of(y)}; complex numbers have "
+                "no order.",
+                where=called_at(),
+                mend="Take the absolute value or the real part first.",
+            )
         y = reduce(y, canonical_axes(positions, len(y.shape), who))
         for name, _ in axes:
             y = operation(name)(y)
@@ -268,16 +275,20 @@ def checked_pairs(perm: Any, size: int) -> tuple[tuple[int, int], ...]:
     Raises:
         ArgumentError: they are none of the places up to a length.
     """
-    pairs = tuple([(int(i), int(j)) for i, j in perm])
-    for side in zip(*pairs):
-        if len(set(side)) < len(side) or not all(0 <= i < size for i in side):
-            raise ArgumentError(
-                f"ppermute was given the pairs {list(pairs)} for an axis of length "
-                f"{size}.",
-                where=called_at(),
-                mend=f"Give pairs (from, to) of places from 0 to {size - 1}, each at "
-                "most once on each side.",
-            )
+    try:
+        pairs = tuple([(int(i), int(j)) for i, j in perm])
+        sides = tuple(zip(*pairs))
+        good = all(set(side) <= set(range(size)) for side in sides)
+        good = good and all(len(set(side)) == len(side) for side in sides)
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise ArgumentError(
+            f"ppermute was given {perm!r} for an axis of length {size}.",
+            where=called_at(),
+            mend=f"Give pairs (from, to) of places from 0 to {size - 1}, each at most "
+            "once on each side.",
+        )
     return pairs
 
 

@@ -255,6 +255,9 @@ def test_reverse_mode_of_a_loop_over_a_mapped_axis_agrees_with_forward_mode():
     slopes = [jvp(f, (x,), (jnp.eye(3)[i],))[1] for i in range(3)]
     np.testing.assert_allclose(grad(f)(x), np.stack(slopes), rtol=1e-5)
     np.testing.assert_allclose(jit(grad(f))(x), np.stack(slopes), rtol=1e-4)
+    # Inside, the gradient is that of the sum of what all elements give.
+    inside = vmap(grad(lambda x: until(x, 3.0, max_steps=20)), axis_name="i")
+    np.testing.assert_allclose(inside(x), np.stack(slopes), rtol=1e-4)
 
 
 def test_elements_must_share_what_steps_of_others_make_of_them():

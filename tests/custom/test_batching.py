@@ -204,6 +204,11 @@ def test_forward_mode_by_transposing_a_rule_over_an_axis():
     f.defvjp(lambda x: (f(x), None), lambda _, ct: (lax.psum(3.0 * ct, "i"),))
     dot = over(lambda x: jvp(f, (x,), (x,))[1])(X)
     np.testing.assert_allclose(dot, [3.0] * 3, rtol=1e-6)
+    dot = over(lambda x: linearize(f, x)[1](x))(X)
+    np.testing.assert_allclose(dot, [3.0] * 3, rtol=1e-6)
+    for g in (over(f), jit(over(f))):
+        dot = linearize(g, X)[1](X)
+        np.testing.assert_allclose(dot, [3.0] * 3, rtol=1e-6)
 
 
 def test_a_transpose_that_differs_where_the_function_does_not_is_an_error():

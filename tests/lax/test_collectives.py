@@ -5,7 +5,7 @@ import pytest
 
 import pullback.numpy as jnp
 from pullback import grad, jit, lax, vmap
-from pullback.errors import ArgumentError, ShapeError, UnboundAxisError
+from pullback.errors import ArgumentError, DtypeError, ShapeError, UnboundAxisError
 
 X = jnp.array([1.0, 2.0, 4.0])
 M = np.random.default_rng(1).standard_normal((3, 2, 6)).astype("f")
@@ -43,6 +43,8 @@ def test_an_unbound_name_says_which_names_there_are():
         r"test_collectives.py.*axis_name='k'",
     ):
         over(lambda x: lax.psum(x, "k"))(X)
+    with pytest.raises(UnboundAxisError, match=r"mapped axis \{'i'\}"):
+        over(lambda x: lax.psum(x, {"i"}))(X)
     for f in (
         lambda x: lax.pmean(x, "i"),
         lambda x: lax.all_gather(x, "i"),
@@ -105,6 +107,11 @@ def test_booleans_are_counted_and_means_are_floats():
     assert over(lambda n: lax.pmean(n, "i"))(jnp.arange(4))[0] == 1.5
 
 
+def test_extrema_of_complex_numbers_are_refused():
+    with pytest.raises(DtypeError, match=r"pmax .* c64\[\]; complex numbers have no"):
+        over(lambda x: lax.pmax(x + 1j, "i"))(X)
+
+
 def test_integers_among_names_are_axes_of_the_operand():
     total = over(lambda x: lax.psum(x, ("i", 0)))(M)
     np.testing.assert_allclose(total[0], M.sum((0, 1)), rtol=1e-5)
@@ -139,7 +146,9 @@ def test_values_are_sent_along_several_axes():
     np.testing.assert_array_equal(slopes, [[2.0, 4.0, 0.0], [0.0, 0.0, 12.0]])
 
 
-@pytest.mark.parametrize("perm", [[(0, 1), (0, 2)], [(0, 1), (2, 1)], [(0, 3)]])
+@pytest.mark.parametrize(
+    "perm", [[(0, 1), (0, 2)], [(0, 1), (2, 1)], [(0, 3)], [1, 2], [(0, 1, 2)]]
+)
 def test_places_that_do_not_fit_are_refused(perm):
     with pytest.raises(ArgumentError, match=r"axis of length 3.*places from 0 to 2"):
         over(lambda x: lax.ppermute(x, "i", perm))(X)

@@ -153,6 +153,10 @@ class BatchError(PullbackError, ValueError, TypeError):
     """Axes given to `vmap` that do not fit the arguments."""
 
 
+class UnboundAxisError(PullbackError, NameError):
+    """The name of a mapped axis, used where no axis has it."""
+
+
 class ControlFlowError(PullbackError, TypeError):
     """Branches or loop bodies whose types do not agree."""
 

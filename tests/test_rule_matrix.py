@@ -42,6 +42,8 @@ BASES = {
     "Linear": "recipe: a derivative that is the operation itself",
     "Flat": "recipe: a derivative that is zero",
     "Elementwise": "the class of the rows of the table",
+    "Collective": "what operations across a mapped axis share",
+    "PExtremum": "maximum and minimum across a mapped axis",
     "Cumulative": "what all running operations share",
     "RunningExtremum": "running maximum and minimum",
     "Reduction": "what all reductions share",
@@ -69,6 +71,13 @@ WITHOUT_EXAMPLE = {
     "PlainSort": "appears in lowerings only",
     "Look": "has effects only; tried in tests/debugging/test_markers.py",
     "CotangentTap": "the same; tried in tests/debugging/test_markers.py",
+    **dict.fromkeys(
+        (
+            *("AllGather", "AllToAll", "AxisIndex", "PMax", "PMin", "PPermute"),
+            *("PSum", "PSumScatter"),
+        ),
+        "wants a mapped axis; tried in tests/primitives/test_collectives.py",
+    ),
     "Forbid": "stands for a derivative that must not be asked for; every rule raises",
 }
 

@@ -17,6 +17,7 @@ def choose_elements(
     branches: Sequence[Jaxpr],
     operands: Sequence[Value],
     dims: Sequence[Dim],
+    guarded: bool,
 ) -> list[Value]:
     """Run every branch on the whole batch, and choose for each element.
 
@@ -25,11 +26,12 @@ def choose_elements(
         branches: programs whose outputs have the batch axis first.
         operands: their operands.
         dims: the operands' batch axes.
+        guarded: whether cotangents are kept from elements that do not use a branch.
     """
     last = len(branches) - 1
     used = [eq(index, i) for i in range(last)]
     results = [
-        evaluate(b, guard_unused(u, operands, dims))
+        evaluate(b, guard_unused(u, operands, dims) if guarded else operands)
         for b, u in zip(branches, [*used, ge(index, last)])
     ]
     outs = results[-1]

@@ -163,6 +163,9 @@ class Checkpoint(Primitive):
         again = self.like(program, again=True)
         return spread(apply_logging(again, values, chosen(asked, found), logs), found)
 
+    def uses_axis(self, name: Any) -> bool:
+        return self.jaxpr.uses_axis(name)
+
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         program, out_dims = batch_jaxpr(self.jaxpr, size, dims)
         return self.like(program)(*operands), out_dims

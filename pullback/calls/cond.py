@@ -173,10 +173,15 @@ class Cond(Primitive):
         linear = spread(dots, parts.out_nonzero)
         return [t if n else y for t, n, y in zip(linear, parts.out_nonzero, results)]
 
+    def uses_axis(self, name: Any) -> bool:
+        return any(b.uses_axis(name) for b in self.branches)
+
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         by_element = dims[0] is not None
         in_dims = tuple(dims[1:])
-        if by_element:
+        # Across a mapped axis an element uses what a branch makes of the others too.
+        guarded = by_element and not self.uses_axis(None)
+        if guarded:
             in_dims = tuple(with_scalars(operands[1:], in_dims))
         plain = [batch_jaxpr(b, size, in_dims)[1] for b in self.branches]
         force = [by_element or any(d is not None for d in ds) for ds in zip(*plain)]
@@ -186,7 +191,7 @@ class Cond(Primitive):
         out_dims = [0 if f else None for f in force]
         if not by_element:
             return Cond(branches)(*operands), out_dims
-        outs = choose_elements(operands[0], branches, operands[1:], in_dims)
+        outs = choose_elements(operands[0], branches, operands[1:], in_dims, guarded)
         return outs, out_dims
 
     def prune(

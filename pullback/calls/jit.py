@@ -256,7 +256,8 @@ class Jit:
         """Write the function down for a call, or find what was written before."""
         avals = self._avals(call)
         statics = tuple((key, type(value), value) for key, value in call.statics)
-        key = (call.treedef, avals, statics, _switches(config))
+        axes = current_trace().axes
+        key = (call.treedef, avals, statics, axes, _switches(config))
         try:
             staged = self._programs.get(key)
         except TypeError as error:

@@ -130,6 +130,9 @@ class JitCall(Primitive):
         collect_logs(logs, list(results))
         return [next(found) if u else None for u in unknown]
 
+    def uses_axis(self, name: Any) -> bool:
+        return self.jaxpr.uses_axis(name)
+
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Any]) -> Any:
         program, out_dims = batch_jaxpr(self.jaxpr, size, dims)
         return JitCall(self.label, program)(*operands), out_dims

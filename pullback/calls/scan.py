@@ -271,6 +271,9 @@ class Scan(Primitive):
             mend="Start with zeros, or with a tangent.",
         )
 
+    def uses_axis(self, name: Any) -> bool:
+        return self.jaxpr.uses_axis(name)
+
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         count, consts, carry, xs = self.split(operands)
         count_dim, const_dims, carry_dims, x_dims = self.split(dims)

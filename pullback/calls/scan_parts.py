@@ -17,6 +17,7 @@ from pullback.calls.program import (
 )
 from pullback.calls.residuals import with_fewer_residuals
 from pullback.core.aval import Aval
+from pullback.core.axes import axis_key
 from pullback.core.jaxpr import Atom, Eqn, Jaxpr, Var, evaluate
 from pullback.core.jaxpr import prune as prune_jaxpr
 from pullback.core.primitive import Dim
@@ -469,7 +470,7 @@ def batch_body(
     """
     key = (
         "batch",
-        size,
+        axis_key(size),
         tuple(const_dims),
         tuple(carry),
         tuple(slice_dims),
@@ -508,7 +509,7 @@ def masked_steps(scan: Any, body: Jaxpr, size: int) -> Jaxpr:
 
     The carry starts with the number of the slice; in reverse order, that plus one.
     """
-    counts, number = Aval((size,), dtypes.int32), Aval((), dtypes.int32)
+    counts, number = Aval((int(size),), dtypes.int32), Aval((), dtypes.int32)
 
     def step(*values: Value) -> list[Value]:
         (steps,), consts, (place,), rest = cut(values, 1, scan.num_consts, 1)

@@ -221,6 +221,9 @@ class While(Primitive):
             )
         return smaller(*values)[0]
 
+    def uses_axis(self, name: Any) -> bool:
+        return self.cond_jaxpr.uses_axis(name) or self.body_jaxpr.uses_axis(name)
+
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         return batch_loop(self, size, operands, dims)
 
@@ -353,7 +356,9 @@ def batch_loop(
         return [d is not None for d in found[1]]
 
     batched = steady([d is not None for d in carry_dims], step)
-    guards = loop.max_steps is not None and ends_apart(batched)
+    # Across a mapped axis an element uses what a step makes of the others too.
+    alone = not loop.uses_axis(None)
+    guards = loop.max_steps is not None and alone and ends_apart(batched)
     cond_consts, body_consts, carry = loop.split(operands)
     if guards:
         marked = with_scalars(body_consts, const_dims)

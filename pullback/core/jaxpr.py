@@ -104,6 +104,13 @@ class Jaxpr:
         """Whether any eqn must run even if its results are unused."""
         return any(eqn.primitive.effects for eqn in self.eqns)
 
+    def uses_axis(self, name: Any) -> bool:
+        """Whether any operation depends on the mapped axis of a name, None for any."""
+        key = ("uses_axis", name)
+        if key not in self.cache:
+            self.cache[key] = any(eqn.primitive.uses_axis(name) for eqn in self.eqns)
+        return self.cache[key]  # type: ignore[no-any-return]
+
     def dead_after(self) -> list[tuple[Var, ...]]:
         """Give, for each eqn, the variables that nothing after it uses."""
         if self._dead is None:

@@ -33,7 +33,8 @@ class Primitive:
       reverse mode; only operations that hold a jaxpr override it.
     - `transpose(cotangents, *operands)`: one cotangent or None an operand; those to
       give are of class `Unknown`. `cotangents` is a single value unless `multiple`.
-    - `batch(size, operands, dims)`: results and their batch axes (`vmap`).
+    - `batch(size, operands, dims)`: results and their batch axes (`vmap`). The size is
+      an `AxisSize` if the axis has a name, and `uses_axis` says yes to it.
     - `stage(trace, operands)`: one eqn; only operations that hold a function override.
 
     All rules apply other operations freely; they run in the trace below.
@@ -166,6 +167,14 @@ class Primitive:
     ) -> tuple[Any, Any]:
         """Give results and their batch axes."""
         self.missing("batch")
+
+    def uses_axis(self, name: Any) -> bool:
+        """Whether it depends on the mapped axis of a name, or what it holds may.
+
+        It is batched over that axis then, even if none of its operands is. None asks
+        whether it, or a program in it, is known to depend on an axis of any name.
+        """
+        return False
 
     def stage(self, trace: Any, operands: tuple[Value, ...]) -> Any:
         """Emit one eqn into the jaxpr that `trace` builds."""

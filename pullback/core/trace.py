@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Value = Any
 #: Anything the user passes as a leaf of a pytree.
 Leaf = Any
+#: Names of mapped axes, each with the length of its axis.
+Axes = tuple[tuple[Any, int], ...]
 
 # NumPy keeps its floating-point error mode in a context variable; setting the prepared
 # mode directly costs a fifth of `with np.errstate(...)`, on every eager operation.
@@ -47,6 +49,12 @@ class Trace:
     __slots__ = ()
 
     records = False
+
+    @property
+    def axes(self) -> Axes:
+        """The names of mapped axes that are bound here, the innermost first."""
+        parent = getattr(self, "parent", None)
+        return () if parent is None else parent.axes
 
     def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
         """Apply an operation; a list of values if it has several results."""
@@ -183,6 +191,8 @@ class EvalTrace(Trace):
     """The outermost trace: it computes at once, with NumPy."""
 
     __slots__ = ()
+
+    axes = ()
 
     def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
         """Run the operation's `eager` rule on the arrays behind the operands."""

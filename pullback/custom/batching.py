@@ -7,7 +7,9 @@ from typing import Any
 
 from pullback import dtypes, tree
 from pullback.core.aval import Aval
+from pullback.core.axes import AxisSize, axis_key
 from pullback.core.calling import as_value
+from pullback.core.origin import called_at
 from pullback.core.primitive import Dim
 from pullback.core.trace import Value, aval_of
 from pullback.core.zero import Zero, is_zero
@@ -22,35 +24,58 @@ from pullback.primitives.structural import (
     reduce_sum,
 )
 from pullback.primitives.table import mul
-from pullback.transforms.batch import batch_flat, to_front
+from pullback.transforms.batch import batch_flat, to_front, with_axis
 from pullback.transforms.transpose import collect_log, collecting_logs, logs_wanted
 
 
 class BatchedSite:
-    """A site whose operands may have batch axes; its outputs have theirs in front."""
+    """A site whose operands may have batch axes; its outputs have theirs in front.
 
-    __slots__ = ("dims", "inner", "size")
+    Over an axis without a name all outputs have it. Over one with a name some may be
+    the same for all elements, a `psum` for example; they stay one value, as the rules
+    see it: `bwd` gets the cotangent of that value. `out_dims` says which, once the
+    function or a rule has run.
+    """
+
+    __slots__ = ("dims", "inner", "out_dims", "size")
 
     def __init__(self, inner: Any, size: int, dims: Sequence[Dim]) -> None:
         self.inner = inner
         self.size = size
         self.dims = tuple(dims)
+        self.out_dims: list[Dim] | None = None
 
     def __getattr__(self, name: str) -> Any:
         # What does not depend on the batch is the inner site's: names, rules, origin.
         return getattr(self.inner, name)
 
-    def _front(self, values: Sequence[Value], dims: Sequence[Dim]) -> list[Value]:
-        return [to_front(y, d, self.size) for y, d in zip(values, dims)]
+    def _decide(self, dims: Sequence[Dim]) -> list[Dim]:
+        """Give the outputs' batch axes, as they are where the first call left them."""
+        if self.out_dims is None:
+            named = type(self.size) is AxisSize
+            self.out_dims = [None if named and d is None else 0 for d in dims]
+        return self.out_dims
+
+    def _front(
+        self, values: Sequence[Value], dims: Sequence[Dim], wanted: Sequence[Dim]
+    ) -> list[Value]:
+        if any(w is None and d is not None for d, w in zip(dims, wanted)):
+            raise elements_differ(self, self.size)
+        return [
+            y if w is None else to_front(y, d, self.size)
+            for y, d, w in zip(values, dims, wanted)
+        ]
 
     def run(self, operands: Sequence[Value]) -> list[Value]:
         """Call the function on the whole batch, by its batching rule if it has one."""
-        if self.has_vmap():
-            return run_batching_rule(self, operands)
+        if self.has_vmap() and any(d is not None for d in self.dims):
+            outs = run_batching_rule(self, operands)
+            self._decide([0] * len(outs))
+            return outs
         outs, dims = batch_flat(
             lambda *xs: self.inner.run(xs), self.size, operands, self.dims
         )
-        return self._front(outs, dims)
+        return self._front(outs, dims, self._decide(dims))
 
     def jvp(
         self, operands: Sequence[Value], tangents: Sequence[Any]
@@ -75,9 +100,16 @@ class BatchedSite:
 
         values = [*operands, *(t for t in tangents if not is_zero(t))]
         found, found_dims = batch_flat(both, self.size, values, dims)
-        found = self._front(found, found_dims)
-        outs, rest = found[: len(which)], iter(found[len(which) :])
-        return outs, [next(rest) if w else Zero(like=y) for w, y in zip(which, outs)]
+        # An output has the axis if its value or its tangent has.
+        count = len(which)
+        rest = iter(found_dims[count:])
+        dot_dims = [next(rest) if w else None for w in which]
+        either = [t if d is None else d for d, t in zip(found_dims, dot_dims)]
+        wanted = self._decide(either)
+        outs = self._front(found[:count], found_dims, wanted)
+        given = [w for w, there in zip(wanted, which) if there]
+        dots = iter(self._front(found[count:], found_dims[count:], given))
+        return outs, [next(dots) if w else Zero(like=y) for w, y in zip(which, outs)]
 
     def unbatched(self, aval: Aval, dim: Dim) -> Aval:
         """Give a type without the batch axis."""
@@ -97,21 +129,35 @@ class BatchedSite:
 
         found, dims = batch_flat(flat, self.size, operands, self.dims)
         count = len(kept[0].outs)
-        outs = self._front(found[:count], dims[:count])
+        wanted = self._decide(dims[:count])
+        outs = self._front(found[:count], dims, wanted)
         residual_dims = dims[count:]
         leaf_dims = self.dims[self.count_captured :]
         in_dims = [d for d, p in zip(leaf_dims, perturbed) if p]
-        pull = BatchedPull(kept[0].pull, self.size, residual_dims, in_dims)
+        pull = BatchedPull(kept[0].pull, self.size, residual_dims, in_dims, wanted)
         return Forward(outs, list(found[count:]), pull)
 
 
+def elements_differ(site: Any, size: int) -> RuleError:
+    """Make the error for a rule's output that should be the same for all elements."""
+    name = axis_key(size)[1]
+    return RuleError(
+        f"the {site.kind} function {site.name} gave the same output for all elements "
+        f"of the mapped axis {name!r}, but a rule of it gives an output or tangent "
+        "that differs between them.",
+        where=f"Called at {site.origin}." if site.origin else called_at(),
+        mend=f"Combine it over the axis as the function does, with lax.psum(..., "
+        f"{name!r}) for example.",
+    )
+
+
 class BatchedPull:
-    """A backward pass over a batch; outputs have the batch axis in front.
+    """A backward pass over a batch; outputs have the batch axis in front, or none.
 
     The cotangent of an argument without batch axis is summed over the batch.
     """
 
-    __slots__ = ("in_dims", "inner", "residual_dims", "size")
+    __slots__ = ("in_dims", "inner", "out_dims", "residual_dims", "size")
 
     def __init__(
         self,
@@ -119,11 +165,13 @@ class BatchedPull:
         size: int,
         residual_dims: Sequence[Dim],
         in_dims: Sequence[Dim],
+        out_dims: Sequence[Dim],
     ) -> None:
         self.inner = inner
         self.size = size
         self.residual_dims = list(residual_dims)
         self.in_dims = list(in_dims)
+        self.out_dims = list(out_dims)
 
     @property
     def name(self) -> str:
@@ -138,13 +186,17 @@ class BatchedPull:
     @property
     def out_avals(self) -> list[Aval]:
         """The types of the outputs, batch axis included."""
-        return [with_axis(a, self.size, 0) for a in self.inner.out_avals]
+        avals = self.inner.out_avals
+        return [with_axis(a, self.size, d) for a, d in zip(avals, self.out_dims)]
 
     def backward(self, residuals: Sequence[Value], cts: Sequence[Any]) -> list[Any]:
         """Run `bwd` on the whole batch."""
         nonzero = [not is_zero(c) for c in cts]
         n = len(residuals)
-        dims = [*self.residual_dims, *[0] * sum(nonzero)]
+        out_dims = [d for d, given in zip(self.out_dims, nonzero) if given]
+        dims = [*self.residual_dims, *out_dims]
+        # Outputs that all elements share have been made once.
+        once = not any(d is not None for d in self.out_dims)
         zeros: list[Any] = []
         log_trees: list[tree.TreeDef] = []
 
@@ -169,7 +221,7 @@ class BatchedPull:
             out.append(
                 Zero(with_axis(z.aval, self.size, d))
                 if z is not None
-                else settle(*next(rest), d, self.size)
+                else settle(*next(rest), d, 1 if once and d is None else self.size)
             )
         logged = [to_front(x, d, self.size) for x, d in rest]
         for log in log_trees[0].unflatten(logged):
@@ -191,19 +243,15 @@ class BatchedPull:
         found, found_dims = batch_flat(flat, self.size, values, dims)
         rest = iter(zip(found, found_dims))
         out: list[Any] = []
-        for z in zeros:
-            if z is None:
-                out.append(to_front(*next(rest), self.size))
-            else:
-                out.append(Zero(with_axis(z.aval, self.size, 0)))
+        for z, w in zip(zeros, self.out_dims):
+            if z is not None:
+                out.append(Zero(with_axis(z.aval, self.size, w)))
+                continue
+            y, d = next(rest)
+            if w is None and d is not None:
+                raise elements_differ(self.site, self.size)
+            out.append(y if w is None else to_front(y, d, self.size))
         return out
-
-
-def with_axis(a: Aval, size: int, dim: Dim) -> Aval:
-    """Give a type with a batch axis of a size, where it is to have one."""
-    if dim is None:
-        return a
-    return Aval((*a.shape[:dim], size, *a.shape[dim:]), a.dtype, a.weak)
 
 
 def settle(y: Value, have: Dim, want: Dim, size: int) -> Value:
@@ -213,7 +261,7 @@ def settle(y: Value, have: Dim, want: Dim, size: int) -> Value:
             return mul(y, dtypes.kind_of(y.dtype)(size))
         return reduce_sum(y, [have])
     if have is None:
-        return broadcast_new_axis(y, size, want)
+        return broadcast_new_axis(y, int(size), want)
     return move_axis(y, have, want)
 
 
@@ -237,7 +285,7 @@ def run_batching_rule(site: BatchedSite, operands: Sequence[Value]) -> list[Valu
     ]
     rule = rules.vmap
     assert rule is not None, "asked only where there is one"
-    out = rule(site.size, in_batched, *full)
+    out = rule(int(site.size), in_batched, *full)
     result, out_batched = pair_of(out, "custom_vmap", rule, rules.fun)
     outs, inner.out_tree = output_leaves(result, "custom_vmap", rule)
     try:
@@ -266,5 +314,5 @@ def settle_batched(
                 where=rule_place(rule),
                 mend="Put the batch axis first, or say False for that output.",
             )
-        out.append(y if batched else broadcast_new_axis(y, site.size, 0))
+        out.append(y if batched else to_front(y, None, site.size))
     return out

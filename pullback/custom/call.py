@@ -219,6 +219,11 @@ class CustomCall(Primitive):
         rest = iter(found)
         return [next(rest) if u else None for u in unknown]
 
+    def uses_axis(self, name: Any) -> bool:
+        """Say yes to a name: the rules are the user's code."""
+        jaxpr = self.call_jaxpr
+        return name is not None or (jaxpr is not None and jaxpr.uses_axis(name))
+
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         site = self.site
         if self.call_jaxpr is not None:
@@ -226,7 +231,7 @@ class CustomCall(Primitive):
             site = StagedSite(site, self.call_jaxpr, operands[: self.count_consts])
         batched = BatchedSite(site, size, dims[self.count_consts :])
         outs = CustomCall(batched)(*operands[self.count_consts :])
-        return outs, [0] * len(outs)
+        return outs, batched.out_dims or [0] * len(outs)
 
 
 class StagedSite:
@@ -331,6 +336,7 @@ class PullbackCall(Repeated):
 
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         n = self.count_residuals
-        pull = BatchedPull(self.pull, size, dims[:n], dims[n:])
+        out_dims = [0] * len(self.pull.out_avals)
+        pull = BatchedPull(self.pull, size, dims[:n], dims[n:], out_dims)
         results = PullbackCall(pull, n)(*operands)
         return results, [0] * len(results)

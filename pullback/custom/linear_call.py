@@ -15,7 +15,7 @@ from pullback.core.primitive import Dim, Primitive
 from pullback.core.trace import Value, aval_of
 from pullback.core.zero import Zero, is_zero
 from pullback.custom.agreement import ERRORS, at, output_leaves
-from pullback.custom.batching import settle, with_axis
+from pullback.custom.batching import settle
 from pullback.custom.rule import rule_place
 from pullback.errors import (
     ArgumentError,
@@ -26,7 +26,7 @@ from pullback.primitives.structural import (
     frozen,
     instantiate,
 )
-from pullback.transforms.batch import batch_flat
+from pullback.transforms.batch import batch_flat, with_axis
 from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.stage import stage_flat
 from pullback.transforms.tangents import Mismatch, fit_tangents
@@ -284,6 +284,10 @@ class LinearCall(Primitive):
         site = self.site.transposed()
         found = LinearCall(site)(*known, *map(instantiate, cts))
         return [*[None] * self.count_known, *found]
+
+    def uses_axis(self, name: Any) -> bool:
+        """Say yes to a name: function and transpose are the user's code."""
+        return name is not None
 
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         site = BatchedLinearSite(self.site, size, dims[self.count_consts :], None)

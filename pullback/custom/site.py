@@ -201,7 +201,8 @@ class Site:
         """Give what the function's output type depends on."""
         if self.key is None:
             self.avals = [x.aval for x in leaves]
-            types = tuple([(a.shape, a.dtype) for a in self.avals])
+            types: tuple[Any, ...] = tuple([(a.shape, a.dtype) for a in self.avals])
+            types += current_trace().axes
             if type(self.arguments) is PlainArguments:
                 self.key = self.in_tree, (), types
                 return self.key
@@ -363,7 +364,7 @@ class Site:
     ) -> None:
         """Raise if a rule gave a tangent that its input tangents did not make."""
         trace: Any = current_trace()
-        while type(trace) is BatchTrace:
+        while isinstance(trace, BatchTrace):
             trace = trace.parent
         if type(trace) is not LinearTrace:
             return

@@ -354,6 +354,10 @@ class LinearSolve(Primitive):
         found = LinearSolve(self.system.transposed())(*known, *rights)
         return [*[None] * self.count_known, *found]
 
+    def uses_axis(self, name: Any) -> bool:
+        """Say yes to a name: matrix and solvers are the user's code."""
+        return name is not None
+
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         n, start = self.count_known, self.count_consts
         moved = [

@@ -6,9 +6,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pullback.core.aval import Aval
+from pullback.core.axes import AxisSize, axis_key
 from pullback.core.jaxpr import Jaxpr, evaluate
 from pullback.core.primitive import Dim, Primitive
-from pullback.core.trace import Trace, Tracer, Value, aval_of, current, current_trace
+from pullback.core.trace import (
+    Axes,
+    Trace,
+    Tracer,
+    Value,
+    aval_of,
+    current,
+    current_trace,
+    using,
+)
 from pullback.primitives.structural import broadcast_new_axis, move_axis
 from pullback.transforms.stage import stage_closed
 
@@ -48,12 +58,11 @@ class BatchTracer(Tracer):
 class BatchTrace(Trace):
     """Runs `batch` rules in the parent trace."""
 
-    __slots__ = ("name", "parent", "size")
+    __slots__ = ("parent", "size")
 
-    def __init__(self, parent: Trace, size: int, name: Any = None) -> None:
+    def __init__(self, parent: Trace, size: int) -> None:
         self.parent = parent
         self.size = size
-        self.name = name
 
     @property
     def zero_tracer(self) -> Any:
@@ -95,23 +104,53 @@ class BatchTrace(Trace):
         return x, None
 
 
+class NamedBatchTrace(BatchTrace):
+    """The trace of an axis that has a name, by which operations may refer to it."""
+
+    __slots__ = ("axis",)
+
+    def __init__(self, parent: Trace, axis: AxisSize) -> None:
+        BatchTrace.__init__(self, parent, int(axis))
+        self.axis = axis
+
+    @property
+    def axes(self) -> Axes:
+        """The names of mapped axes that are bound here, the innermost first."""
+        return ((self.axis.name, self.size), *self.parent.axes)
+
+    def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
+        """Give results with their batch axes; say the name where it is used."""
+        if not primitive.uses_axis(self.axis.name):
+            return BatchTrace.apply(self, primitive, operands)
+        pairs = [self.split(x) for x in operands]
+        with using(self.parent):
+            out, out_dims = primitive.batch(
+                self.axis, [x for x, _ in pairs], [d for _, d in pairs]
+            )
+        if primitive.multiple:
+            return [self.pair(y, d) for y, d in zip(out, out_dims)]
+        return self.pair(out, out_dims)
+
+
 def batch_flat(
     f: Callable[..., Sequence[Value]],
     size: int,
     values: Sequence[Value],
     dims: Sequence[Dim],
-    name: Any = None,
 ) -> tuple[list[Value], list[Dim]]:
     """Run a flat function on batched values.
 
     Args:
         f: a function of flat values, giving a list of values.
-        size: the length of the batch axes.
+        size: the length of the batch axes, with their name if it is an `AxisSize`.
         values: its inputs, with their batch axes.
         dims: where these axes are; None for an input without.
-        name: the axis name given to `vmap`.
     """
-    trace = BatchTrace(current_trace(), size, name)
+    trace = (
+        NamedBatchTrace(current_trace(), size)
+        if type(size) is AxisSize
+        else BatchTrace(current_trace(), size)
+    )
     inputs = [trace.pair(x, d) for x, d in zip(values, dims)]
     token = current.set(trace)
     try:
@@ -125,8 +164,15 @@ def batch_flat(
 def to_front(x: Value, dim: Dim, size: int, force: bool = True) -> Value:
     """Move a batch axis to the front, making one where it is missing if forced."""
     if dim is None:
-        return broadcast_new_axis(x, size, 0) if force else x
+        return broadcast_new_axis(x, int(size), 0) if force else x
     return move_axis(x, dim, 0)
+
+
+def with_axis(a: Aval, size: int, dim: Dim) -> Aval:
+    """Give a type with a batch axis of a size, where it is to have one."""
+    if dim is None:
+        return a
+    return Aval((*a.shape[:dim], int(size), *a.shape[dim:]), a.dtype, a.weak)
 
 
 def batch_jaxpr(
@@ -139,20 +185,22 @@ def batch_jaxpr(
 
     Args:
         jaxpr: the program.
-        size: the length of the batch axes.
+        size: the length of the batch axes, with their name if it is an `AxisSize`.
         dims: the batch axis of each input, or None.
         force: for each output, whether it must have a batch axis.
 
     Returns:
         The program, and for each output its batch axis: 0 or None.
     """
-    key = ("batch", size, tuple(dims), None if force is None else tuple(force))
+    key = (
+        "batch",
+        axis_key(size),
+        tuple(dims),
+        None if force is None else tuple(force),
+    )
     if key in jaxpr.cache:
         return jaxpr.cache[key]  # type: ignore[no-any-return]
-    avals = [
-        a if d is None else Aval((*a.shape[:d], size, *a.shape[d:]), a.dtype, a.weak)
-        for a, d in zip(jaxpr.in_avals, dims)
-    ]
+    avals = [with_axis(a, size, d) for a, d in zip(jaxpr.in_avals, dims)]
     out_dims: list[Dim] = []
 
     def batched(*values: Value) -> list[Value]:

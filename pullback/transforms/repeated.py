@@ -45,5 +45,9 @@ class Repeated(Primitive):
         outs, program = linearize_flat(self.forward, primals, nonzero)
         return outs, program(*[t for t in tangents if not is_zero(t)])
 
+    def uses_axis(self, name: Any) -> bool:
+        """Say yes to a name: `forward` may be any code."""
+        return name is not None
+
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         return batch_flat(self.forward, size, operands, dims)

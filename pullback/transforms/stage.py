@@ -13,7 +13,15 @@ from pullback.core.calling import as_value, check_callable, leaf_names, out_of_r
 from pullback.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var
 from pullback.core.origin import called_at, name_of, user_origin
 from pullback.core.primitive import Primitive
-from pullback.core.trace import Trace, Tracer, Value, aval_of, using
+from pullback.core.trace import (
+    Axes,
+    Trace,
+    Tracer,
+    Value,
+    aval_of,
+    current_trace,
+    using,
+)
 from pullback.errors import LeakedTracerError
 from pullback.primitives.structural import Constant, Held
 
@@ -56,11 +64,16 @@ class StageTracer(Tracer):
 class StageTrace(Trace):
     """Emits an eqn for each operation; values of other traces become constants."""
 
-    __slots__ = ("consts", "eqns", "input_names", "inputs", "made", "name")
+    __slots__ = ("bound", "consts", "eqns", "input_names", "inputs", "made", "name")
 
     def __init__(
-        self, name: str = "f", input_names: Callable[[], Sequence[str]] = tuple
+        self,
+        name: str = "f",
+        input_names: Callable[[], Sequence[str]] = tuple,
+        axes: Axes = (),
     ) -> None:
+        # The program belongs where it is written: names that are bound there are here.
+        self.bound = (*axes, *current_trace().axes)
         self.eqns: list[Eqn] = []
         self.inputs: list[Var] = []
         # id -> (value, variable); holding the value keeps the id its own.
@@ -68,6 +81,11 @@ class StageTrace(Trace):
         self.made: dict[Var, StageTracer] = {}
         self.name = name
         self.input_names = input_names
+
+    @property
+    def axes(self) -> Axes:
+        """The names of mapped axes that are bound here, the innermost first."""
+        return self.bound
 
     def input(self, aval: Aval) -> StageTracer:
         """Add an input of a type, and give its tracer."""
@@ -150,13 +168,15 @@ def stage_flat(
     avals: Sequence[Aval],
     name: str = "f",
     input_names: Callable[[], Sequence[str]] = tuple,
+    axes: Axes = (),
 ) -> ClosedJaxpr:
     """Stage a function of flat values to a list of values.
 
     `input_names` gives the inputs' names in the user's code; errors ask for them.
     Values it captures, whether arrays or tracers of outer traces, become constants.
+    `axes` are names of mapped axes to bind beside those that are bound already.
     """
-    trace = StageTrace(name, input_names)
+    trace = StageTrace(name, input_names, axes)
     inputs = [trace.input(a) for a in avals]
     with resting_collector():
         with using(trace):
@@ -204,7 +224,10 @@ def leaked_error(jaxpr: Jaxpr, var: Var, value: Tracer) -> LeakedTracerError:
 
 
 def stage(
-    f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: dict[str, Any] | None = None,
+    axes: Axes = (),
 ) -> tuple[ClosedJaxpr, tree.TreeDef]:
     """Stage a function of trees, given example arguments (arrays, scalars, avals).
 
@@ -227,7 +250,7 @@ def stage(
         return [*leaf_names(f, args), *named]
 
     avals = [input_aval(x, name_of(f)) for x in leaves]
-    closed = stage_flat(flat, avals, name_of(f), names)
+    closed = stage_flat(flat, avals, name_of(f), names, axes)
     return closed, out_tree[0]
 
 
@@ -243,6 +266,7 @@ def input_aval(x: Any, who: str) -> Aval:
 def make_jaxpr(
     fun: Callable[..., Any],
     static_argnums: int | Sequence[int] = (),
+    axis_env: Sequence[tuple[Any, int]] | None = None,
     return_shape: bool = False,
 ) -> Callable[..., Any]:
     """Give a function that shows what `fun` does on given arguments, as a jaxpr.
@@ -250,6 +274,7 @@ def make_jaxpr(
     Args:
         fun: a function of pytrees of arrays.
         static_argnums: positions passed on as they are, negative ones from the end.
+        axis_env: names of mapped axes that `fun` may use, each with its length.
         return_shape: give also what `eval_shape` would.
 
     Returns:
@@ -278,7 +303,8 @@ def make_jaxpr(
             full = [x if i in static else next(rest) for i, x in enumerate(args)]
             return fun(*full, **kw)
 
-        closed, out_tree = stage(call if static else fun, dynamic, kwargs)
+        axes = tuple((name, int(n)) for name, n in axis_env or ())
+        closed, out_tree = stage(call if static else fun, dynamic, kwargs, axes)
         return (closed, output_shapes(closed, out_tree)) if return_shape else closed
 
     return jaxpr_maker

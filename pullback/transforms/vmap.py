@@ -8,6 +8,7 @@ from typing import Any
 
 from pullback import tree
 from pullback.core.array import Array
+from pullback.core.axes import AxisSize
 from pullback.core.calling import as_value, check_callable, is_arraylike, leaf_names
 from pullback.core.origin import called_at, name_of
 from pullback.core.primitive import Dim
@@ -23,6 +24,7 @@ def vmap(
     out_axes: Any = 0,
     axis_name: Any = None,
     axis_size: int | None = None,
+    spmd_axis_name: Any = None,
 ) -> Callable[..., Any]:
     """Give the function that applies `fun` to every element along an axis, at once.
 
@@ -33,11 +35,16 @@ def vmap(
             Keyword arguments are mapped over axis 0. What is not mapped may be
             anything, a function or a string too.
         out_axes: where the axis goes in each output: an int, None, or a tree prefix.
-        axis_name: accepted for compatibility; there are no collectives to use it.
+        axis_name: a name for the axis, by which `lax.psum` and its kin refer to it
+            inside `fun`; anything hashable but an int, a tuple or a list. Where a
+            mapped function maps another one by the same name, the inner axis has it.
         axis_size: its length, needed where no argument is mapped.
+        spmd_axis_name: taken and without effect: it says how JAX spreads the axis over
+            devices, and there is one.
 
     Raises:
-        BatchError: lengths that disagree, axes out of range, or nothing mapped.
+        BatchError: lengths that disagree, axes out of range, nothing mapped, or a name
+            that cannot be one.
 
     Example:
         >>> import pullback.numpy as jnp
@@ -47,6 +54,8 @@ def vmap(
     check_callable(fun, "vmap")
     if isinstance(in_axes, list):
         in_axes = tuple(in_axes)
+    if axis_name is not None:
+        check_name(fun, axis_name)
 
     @functools.wraps(
         fun, assigned=("__module__", "__name__", "__qualname__", "__doc__")
@@ -72,12 +81,30 @@ def vmap(
             out_trees.append(out_tree)
             return [as_value(y, f"vmap: the output of {name_of(fun)}") for y in outs]
 
-        outs, out_dims = batch_flat(flat, size, values, dims, axis_name)
+        if axis_name is not None:
+            size = AxisSize(size, axis_name)
+        outs, out_dims = batch_flat(flat, size, values, dims)
         wanted = output_dims(fun, out_axes, out_trees[0])
         results = [place(fun, y, d, w, size) for y, d, w in zip(outs, out_dims, wanted)]
         return out_trees[0].unflatten(results)
 
     return vmapped
+
+
+def check_name(f: Callable[..., Any], name: Any) -> None:
+    """Raise unless operations can refer to an axis by a name."""
+    try:
+        hash(name)
+        good = not isinstance(name, (int, tuple))
+    except TypeError:
+        good = False
+    if not good:
+        raise BatchError(
+            f"vmap of {name_of(f)}: axis_name {name!r} is no name for one axis.",
+            where=called_at(),
+            mend="Use a string: ints are positions of axes, and tuples hold several "
+            "names.",
+        )
 
 
 def operand(f: Callable[..., Any], x: Any, dim: Dim) -> Any:
@@ -221,5 +248,5 @@ def place(f: Callable[..., Any], y: Value, dim: Dim, wanted: Dim, size: int) -> 
         )
     wanted %= rank
     if dim is None:
-        return broadcast_new_axis(y, size, wanted)
+        return broadcast_new_axis(y, int(size), wanted)
     return move_axis(y, dim, wanted)

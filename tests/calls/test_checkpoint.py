@@ -214,3 +214,14 @@ def test_policies_are_shown_by_name():
     assert str(policies.save_only_these_names("a", "b")) == (
         "save_only_these_names('a', 'b')"
     )
+
+
+def test_what_is_computed_again_may_refer_to_a_mapped_axis():
+    @checkpoint
+    def f(x):
+        return jnp.sin(lax.psum(jnp.sin(x), "i") * x)
+
+    x = np.array([0.3, -0.2, 0.9])
+    check_rules_of(vmap(f, axis_name="i"), x)
+    check_rules_of(vmap(grad(f), axis_name="i"), x, order=1)
+    check_rules_of(vmap(jit(grad(jit(f))), axis_name="i"), x, order=1, batched=False)

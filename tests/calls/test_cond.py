@@ -197,3 +197,50 @@ def test_nested_batches_must_guard_their_branches():
     xs = jnp.array([[0.0, 1.0], [4.0, -1.0]])
     found = grad(lambda xs: vmap(vmap(chosen))(xs).sum())(xs)
     np.testing.assert_allclose(found, [[2.0, 0.5], [0.25, 2.0]])
+
+
+# -- names of mapped axes --------------------------------------------------------------
+
+
+def test_branches_may_refer_to_a_mapped_axis():
+    def f(x):
+        total = lax.psum(x, "i")
+        return lax.cond(
+            total > 0,
+            lambda x: lax.psum(jnp.sin(x), "i") * x,
+            lambda x: lax.pmean(x, "i") - x * x,
+            x,
+        )
+
+    for sign in (1, -1):
+        x = sign * np.array([0.3, -0.2, 0.9])
+        check_rules_of(vmap(f, axis_name="i"), x)
+        check_rules_of(vmap(grad(f), axis_name="i"), x, order=1)
+
+
+def test_elements_must_share_what_branches_of_others_make_of_them():
+    # Every branch sees all elements, also those that take another one.
+    def f(x):
+        return lax.cond(
+            x > 0,
+            lambda x: lax.psum(x, "i") * x,
+            lambda x: lax.pmean(jnp.sin(x), "i") - x * x,
+            x,
+        )
+
+    def whole(x):
+        return jnp.where(x > 0, x.sum() * x, jnp.sin(x).mean() - x * x)
+
+    x = np.array([0.3, -0.2, 0.9])
+    check_rules_of(vmap(f, axis_name="i"), x, reference=lambda x: whole(jnp.asarray(x)))
+    both = vmap(lambda x, y: f(x * y), (None, 0))
+    check_rules_of(vmap(lambda x: both(x, jnp.array([1.0, -2.0])), axis_name="i"), x)
+
+
+def test_branches_of_what_is_not_mapped_may_refer_to_the_axis():
+    def f(x):
+        pred = jnp.array(True)
+        return x + lax.cond(pred, lambda y: y + lax.axis_index("i"), lambda y: y, 1.0)
+
+    got = vmap(f, axis_name="i")(jnp.zeros(3))
+    np.testing.assert_array_equal(got, [1.0, 2.0, 3.0])

@@ -24,7 +24,9 @@ from pullback.errors import (
     NotAnArrayError,
     StaticArgumentError,
     TracerBoolError,
+    UnboundAxisError,
 )
+from pullback.lax.collectives import all_gather, axis_index, axis_size, psum
 from pullback.primitives.callbacks import debug_callback, pure_callback
 from pullback.primitives.structural import reduce_sum
 from pullback.primitives.table import add, cos, exp, log, mul, neg, sin, sub
@@ -754,3 +756,45 @@ def test_effects_of_a_nested_function_are_kept():
 
     jit(f)(2.0)
     assert seen == [2.0]
+
+
+# -- names of mapped axes --------------------------------------------------------------
+
+
+def test_a_program_must_be_that_of_the_axes_around_it():
+    @jit
+    def f(x):
+        return mul(x, axis_size("i")), all_gather(x, "i")
+
+    for n in (2, 3, 2):
+        found, row = vmap(f, axis_name="i")(np.arange(n, dtype="f"))
+        np.testing.assert_array_equal(found, n * np.arange(n))
+        assert row.shape == (n, n)
+    with pytest.raises(UnboundAxisError, match="no axis has a name there"):
+        f(1.0)
+    with pytest.raises(UnboundAxisError, match=r"names there are 'j' \(length 3\)"):
+        vmap(f, axis_name="j")(np.ones(3, "f"))
+    nested = vmap(vmap(f, axis_name="i"), axis_name="j")
+    assert nested(np.ones((2, 3), "f"))[1].shape == (2, 3, 3)
+    assert f._cache_size() == 3
+
+
+def test_a_program_that_meets_its_name_or_not_is_compiled_apart():
+    @jit
+    def f(x):
+        try:
+            return psum(x, "i")
+        except NameError:
+            return x
+
+    x = np.ones(3, "f")
+    for _ in range(2):
+        np.testing.assert_array_equal(f(x), x)
+        np.testing.assert_array_equal(vmap(f, axis_name="i")(x), 3 * x)
+        np.testing.assert_array_equal(vmap(f)(x), x)
+
+
+def test_a_program_without_mapped_arguments_may_refer_to_the_axis():
+    f = jit(lambda x: mul(x, axis_index("i")))
+    got = vmap(lambda x: add(x, f(2)), axis_name="i")(np.arange(3))
+    np.testing.assert_array_equal(got, [0, 3, 6])

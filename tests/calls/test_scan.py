@@ -373,3 +373,52 @@ def test_jvp_and_vjp_agree_on_a_float32_scan():
 def test_a_python_branch_in_a_body_names_the_argument():
     with pytest.raises(TypeError, match="came from total"):
         lax.scan(lambda total, x: (total if total > 0 else x, None), 1.0, jnp.ones(3))
+
+
+# -- names of mapped axes --------------------------------------------------------------
+
+
+def named_steps(x):
+    """Mix what all elements have, step by step."""
+
+    def step(c, a):
+        c = jnp.sin(a * c) + lax.pmean(jnp.cos(c), "i")
+        return c, lax.all_gather(c, "i")
+
+    end, rows = lax.scan(step, x, jnp.arange(1.0, 4.0))
+    return end + rows.sum()
+
+
+def test_a_scan_may_refer_to_a_mapped_axis():
+    check_rules_of(vmap(named_steps, axis_name="i"), np.array([0.3, -0.2, 0.9]))
+
+
+def test_the_gradient_inside_of_a_scan_over_a_mapped_axis_is_right():
+    f = vmap(grad(named_steps), axis_name="i")
+    check_rules_of(f, np.array([0.3, -0.2, 0.9]), order=1)
+
+
+def test_a_scan_of_what_is_not_mapped_may_refer_to_the_axis():
+    def f(x):
+        return (
+            x
+            + lax.scan(lambda c, a: (c + a * lax.axis_index("i"), c), 1.0, jnp.ones(3))[
+                0
+            ]
+        )
+
+    for g in (f, jit(f)):
+        got = vmap(g, axis_name="i")(jnp.zeros(3))
+        np.testing.assert_array_equal(got, [1.0, 4.0, 7.0])
+
+
+def test_one_body_is_batched_apart_over_an_axis_and_without_its_name():
+    @jit
+    def f(x):
+        return lax.scan(lambda c, a: (c + lax.psum(a, "i"), c), 0.0, x)[0]
+
+    x = jnp.ones((2, 2, 3))
+    got = vmap(vmap(f), axis_name="i")(x)
+    np.testing.assert_array_equal(got, np.full((2, 2), 6.0))
+    got = vmap(vmap(f, axis_name="i"))(x)
+    np.testing.assert_array_equal(got, np.full((2, 2), 6.0))

@@ -222,3 +222,68 @@ def test_wrong_loops_are_explained(f, error, words):
     for word in words:
         assert word in str(caught.value)
     assert "test_while_loop.py" in str(caught.value)
+
+
+# -- names of mapped axes --------------------------------------------------------------
+
+
+def until(x, end, **options):
+    """Grow by a common step until the greatest element is large enough."""
+    return lax.while_loop(
+        lambda c: lax.pmax(c, "i") < end,
+        lambda c: c + 0.1 + lax.pmean(jnp.sin(c), "i") ** 2,
+        x,
+        **options,
+    )
+
+
+def test_condition_and_body_may_refer_to_a_mapped_axis():
+    x = np.array([0.3, 0.2, 0.9], np.float32)
+    want = x
+    while want.max() < 3.0:
+        want = want + np.float32(0.1) + np.sin(want).mean() ** 2
+    for f in (until, jit(until, static_argnums=1)):
+        got = vmap(lambda x, f=f: f(x, 3.0), axis_name="i")(jnp.asarray(x))
+        np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
+def test_reverse_mode_of_a_loop_over_a_mapped_axis_agrees_with_forward_mode():
+    def f(x):
+        return vmap(lambda x: until(x, 3.0, max_steps=20), axis_name="i")(x).sum()
+
+    x = jnp.array([0.3, 0.2, 0.9])
+    slopes = [jvp(f, (x,), (jnp.eye(3)[i],))[1] for i in range(3)]
+    np.testing.assert_allclose(grad(f)(x), np.stack(slopes), rtol=1e-5)
+    np.testing.assert_allclose(jit(grad(f))(x), np.stack(slopes), rtol=1e-4)
+    # Inside, the gradient is that of the sum of what all elements give.
+    inside = vmap(grad(lambda x: until(x, 3.0, max_steps=20)), axis_name="i")
+    np.testing.assert_allclose(inside(x), np.stack(slopes), rtol=1e-4)
+
+
+def test_elements_must_share_what_steps_of_others_make_of_them():
+    # An element that has ended still counts in the sums of the others.
+    def f(x):
+        def loop(x):
+            return lax.while_loop(
+                lambda c: c < 2.0,
+                lambda c: c * 1.1 + 0.1 * lax.psum(c, "i") ** 2,
+                x,
+                max_steps=20,
+            )
+
+        return vmap(loop, axis_name="i")(x).sum()
+
+    x = jnp.array([0.3, 1.9, 0.9])
+    slopes = [jvp(f, (x,), (jnp.eye(3)[i],))[1] for i in range(3)]
+    np.testing.assert_allclose(grad(f)(x), np.stack(slopes), rtol=1e-5)
+
+
+def test_a_loop_of_what_is_not_mapped_may_refer_to_the_axis():
+    def f(x):
+        step = lax.axis_index("i") + 1
+        return x + lax.while_loop(
+            lambda n: n < 5, lambda n: n + lax.axis_index("i") + 1, step * 0
+        )
+
+    got = vmap(f, axis_name="i")(jnp.zeros(3, "int32"))
+    np.testing.assert_array_equal(got, [5, 6, 6])

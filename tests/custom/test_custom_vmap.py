@@ -10,10 +10,11 @@ from pullback import (
     hessian,
     jit,
     jvp,
+    lax,
     vmap,
 )
 from pullback import numpy as jnp
-from pullback.errors import RuleArityError
+from pullback.errors import RuleArityError, UnboundAxisError
 from tests.implicit.comparing import assert_close
 
 X = jnp.arange(3.0)
@@ -121,3 +122,38 @@ def test_rules_attached_to_the_function_below_later_are_used(decorate):
     assert grad(f)(1.0) == 100.0
     assert vmap(f)(jnp.ones(2)).tolist() == [7.0, 7.0]
     assert vmap(grad(f))(jnp.ones(2)).tolist() == [100.0, 100.0]
+
+
+# -- names of mapped axes --------------------------------------------------------------
+
+
+def shared(rule):
+    f = custom_batching.custom_vmap(lambda x: x / lax.psum(x, "i"))
+    f.def_vmap(rule)
+    return vmap(f, axis_name="i")
+
+
+def test_a_batching_rule_takes_the_place_of_what_refers_to_the_axis():
+    f = shared(lambda n, b, x: (x / x.sum(0) * n, True))
+    assert_close(f(jnp.array([1.0, 3.0])), [0.5, 1.5])
+    assert_close(jit(f)(jnp.array([1.0, 3.0])), [0.5, 1.5])
+
+
+def test_a_batching_rule_is_not_asked_where_nothing_is_mapped():
+    def rule(n, b, x):
+        raise AssertionError("nothing to batch")
+
+    f = custom_batching.custom_vmap(lambda x: x / lax.psum(x, "i"))
+    f.def_vmap(rule)
+    got = vmap(f, axis_name="i", in_axes=None, axis_size=4)(2.0)
+    assert_close(got, [0.25] * 4)
+
+
+def test_a_batching_rule_runs_outside_of_the_axis_it_is_for():
+    def rule(n, b, x):
+        return lax.psum(x, "i"), True
+
+    with pytest.raises(UnboundAxisError, match="no axis has a name there"):
+        shared(rule)(jnp.ones(2))
+    outer = vmap(shared(lambda n, b, x: (lax.psum(x, "j"), True)), axis_name="j")
+    assert_close(outer(jnp.ones((3, 2))), 3.0 * jnp.ones((3, 2)))

@@ -10,6 +10,7 @@ from pullback import (
     jacrev,
     jit,
     jvp,
+    lax,
     linear_call,
     linear_transpose,
     linearize,
@@ -226,3 +227,18 @@ def test_known_output_of_a_batch_has_its_axis_in_front():
     assert f_jvp(x).tolist() == [[2.0, 2.0]] * 3
     back = linear_transpose(vmap(f, 1), x)(jnp.ones((3, 2)))[0]
     assert back.tolist() == [[2.0] * 3] * 2
+
+
+def test_function_and_transpose_may_refer_to_a_mapped_axis():
+    def f(x):
+        return linear_call(
+            lambda _, x: lax.psum(x, "i"),
+            lambda _, ct: 10.0 * lax.psum(ct, "i"),
+            (),
+            x,
+        )
+
+    x = jnp.arange(3.0)
+    for g in (f, jit(f)):
+        assert_close(vmap(g, axis_name="i")(x), [3.0] * 3)
+        assert_close(vmap(grad(g), axis_name="i")(x), [30.0] * 3)

@@ -11,6 +11,7 @@ from pullback import (
     jacrev,
     jit,
     jvp,
+    lax,
     linearize,
     make_jaxpr,
     vmap,
@@ -208,3 +209,23 @@ def test_solution_must_have_the_shape_of_the_right_side():
 def test_aux_must_be_there():
     with pytest.raises(ArgumentError, match="has_aux=True"):
         custom_linear_solve(lambda x: x, B, lambda matvec, b: b, has_aux=True)
+
+
+def test_matrix_and_solver_may_refer_to_a_mapped_axis():
+    # The matrix couples the elements: 2 I + (all ones) / 3.
+    def matvec(x):
+        return 2.0 * x + lax.pmean(x, "i")
+
+    def solve(_, b):
+        return (b - lax.pmean(b, "i") / 3.0) / 2.0
+
+    def f(b):
+        return lax.custom_linear_solve(matvec, b, solve, symmetric=True)
+
+    b = jnp.array([1.0, 2.0, 6.0])
+    matrix = 2.0 * jnp.eye(3) + 1.0 / 3.0
+    want = jnp.linalg.solve(matrix, b)
+    for g in (f, jit(f)):
+        assert_close(vmap(g, axis_name="i")(b), want)
+    found = grad(lambda b: (vmap(f, axis_name="i")(b) * b).sum())(b)
+    assert_close(found, 2.0 * want)

@@ -20,7 +20,12 @@ from pullback.core.array import Array
 from pullback.core.aval import Aval
 from pullback.core.jaxpr import Literal, evaluate
 from pullback.core.trace import using
-from pullback.errors import ArgumentError, LeakedTracerError, NotAnArrayError
+from pullback.errors import (
+    ArgumentError,
+    LeakedTracerError,
+    NotAnArrayError,
+    UnboundAxisError,
+)
 from pullback.primitives.table import mul, sin
 from pullback.transforms.stage import (
     StageTrace,
@@ -308,3 +313,14 @@ def test_make_jaxpr_must_give_the_types_of_the_output_if_asked():
     assert [a.shape for a in jaxpr.out_avals] == [(), (3,), (3,)]
     wide = ShapeDtypeStruct((3,), "float32")
     assert shapes == {"sum": ShapeDtypeStruct((), "float32"), "x": [wide, wide]}
+
+
+def test_make_jaxpr_must_bind_the_names_it_is_given():
+    def f(x):
+        return lax.psum(x, "i"), lax.all_gather(x, ("i", "j"))
+
+    jaxpr = make_jaxpr(f, axis_env=[("i", 2), ("j", 3)])(1.0)
+    assert [a.shape for a in jaxpr.out_avals] == [(), (6,)]
+    assert "psum[axis=i]" in str(jaxpr)
+    with pytest.raises(UnboundAxisError, match=r"'j'.*'i' \(length 2\)"):
+        make_jaxpr(f, axis_env=[("i", 2)])(1.0)

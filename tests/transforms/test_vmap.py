@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import grad, hessian, jit, jvp, make_jaxpr, vmap
+from pullback import grad, hessian, jit, jvp, lax, make_jaxpr, vmap
 from pullback.errors import ArgumentError, BatchError, NotAnArrayError
 
 X = jnp.arange(6.0).reshape(3, 2)
@@ -162,8 +162,41 @@ def test_vmap_must_nest_with_second_derivatives(derivative):
 
 
 def test_axis_may_have_a_name():
-    got = vmap(lambda x: x + 1, axis_name="i")(jnp.zeros(3))
-    np.testing.assert_array_equal(got, [1, 1, 1])
+    for name in ("i", frozenset("ij"), object()):
+        got = vmap(lambda x: x + 1, axis_name=name)(jnp.zeros(3))
+        np.testing.assert_array_equal(got, [1, 1, 1])
+
+
+@pytest.mark.parametrize("name", [0, True, ("i",), ["i"]])
+def test_what_cannot_name_one_axis_is_refused(name):
+    with pytest.raises(BatchError, match=r"axis_name .* is no name for one axis"):
+        vmap(lambda x: x, axis_name=name)
+
+
+def test_outputs_that_all_elements_share_need_no_axis():
+    def f(x):
+        return lax.psum(x, "i")
+
+    assert vmap(f, axis_name="i", out_axes=None)(jnp.ones(3)) == 3.0
+    assert vmap(f, axis_name="i", axis_size=3, in_axes=None)(1.0).shape == (3,)
+    assert vmap(lambda: lax.axis_index("i"), axis_name="i", axis_size=2)()[1] == 1
+
+
+def test_lengths_given_to_functions_are_plain_integers():
+    types = []
+
+    def f(x):
+        types.extend(map(type, (*jnp.broadcast_to(x, (2,)).shape, lax.axis_size("i"))))
+        return 1.0, x
+
+    outs = vmap(f, axis_name="i", out_axes=(0, -1))(jnp.ones((3, 2)))
+    types += [type(n) for y in outs for n in y.shape]
+    assert set(types) == {int}
+
+
+def test_where_jax_spreads_an_axis_over_devices_has_no_effect():
+    got = vmap(lambda x: lax.psum(x, "i"), axis_name="i", spmd_axis_name="data")
+    np.testing.assert_array_equal(got(jnp.ones(3)), [3.0] * 3)
 
 
 def test_vmap_must_add_no_operations_for_what_is_not_mapped():

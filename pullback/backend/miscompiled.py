@@ -15,15 +15,8 @@ from __future__ import annotations
 
 import re
 
-from pullback.backend.options import Options
+from pullback.backend.options import OWN_SUMS, Options
 
-#: Leaves products, and convolutions, apart from reductions.
-PRODUCTS_APART: Options = (
-    (
-        "xla_cpu_experimental_ynn_fusion_type",
-        "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION",
-    ),
-)
 _INSTRUCTION = re.compile(r"%(\S+) = \w+\[([\d,]*)\]\S* ([\w-]+)\(([^()]*)\)")
 _NAME = re.compile(r"%([^\s,]+)")
 
@@ -37,7 +30,7 @@ def remedy(compiled: str) -> Options:
     joined = "__ynn_fusion" in compiled and any(
         multiplies_by_one_number(part) for part in compiled.split("\n\n")
     )
-    return PRODUCTS_APART if joined else ()
+    return OWN_SUMS if joined else ()
 
 
 def may_be_wrong(text: str) -> bool:

@@ -37,7 +37,7 @@ from pullback.backend.executable import (
     guarded,
 )
 from pullback.backend.lower import Module
-from pullback.backend.miscompiled import PRODUCTS_APART, may_be_wrong, remedy
+from pullback.backend.miscompiled import may_be_wrong, remedy
 from pullback.backend.options import Options, choose_options
 from pullback.config import config, listeners
 from pullback.core import array as arrays
@@ -360,7 +360,7 @@ class Backend:
             self.threads,
             self.device.device_kind,
             sorted(options),
-            PRODUCTS_APART,  # programs kept without this remedy may be wrong
+            "mended",  # programs kept before there were remedies may be wrong
             os.environ.get("XLA_FLAGS", ""),
         )
 

@@ -6,11 +6,11 @@ import pytest
 import pullback.numpy as jnp
 from pullback import grad, jit, random, vmap
 from pullback.backend.miscompiled import (
-    PRODUCTS_APART,
     may_be_wrong,
     multiplies_by_one_number,
     remedy,
 )
+from pullback.backend.options import OWN_SUMS
 
 ROWS, INNER, COLUMNS = 500, 8, 16
 
@@ -73,7 +73,7 @@ def compiled_text(right_factor):
 def test_right_factors_of_single_numbers_are_found(right_factor, wrong):
     text = compiled_text(right_factor)
     assert any(map(multiplies_by_one_number, text.split("\n\n"))) == wrong
-    assert remedy(text) == (PRODUCTS_APART if wrong else ())
+    assert remedy(text) == (OWN_SUMS if wrong else ())
     assert remedy(text.replace("__ynn_fusion", "loop")) == ()
 
 

@@ -7,9 +7,11 @@ from pullback.backend.options import (
     NEWER_FUSED_LOOPS,
     NEWER_LOOPS,
     OLDER_LOOPS,
+    OWN_SUMS,
     SMALL_PROGRAM,
     choose_loops,
     choose_options,
+    choose_sums,
     largest_array,
     vector_width,
 )
@@ -117,3 +119,28 @@ def test_the_compilers_arc_tangent_is_right_in_large_programs(dtype):
     for i, found in enumerate(lowered.compile()(x, y)):
         wanted = np.arctan(x + i) + np.arctan2(y + i, 1.0)
         np.testing.assert_allclose(found, wanted, rtol=0.01, atol=0.01)
+
+
+def sums(*shapes_and_axes):
+    def f(*xs):
+        return [reduce_sum(x, a) for x, (_, a) in zip(xs, shapes_and_axes)]
+
+    arguments = [np.ones(shape, np.float32) for shape, _ in shapes_and_axes]
+    return choose_sums(jit(f).lower(*arguments).as_text())
+
+
+def test_short_sums_are_the_compilers_own():
+    assert sums(((500, 8), (1,))) == OWN_SUMS
+    assert sums(((32, 500), (0,))) == OWN_SUMS
+    assert sums(((33, 500), (0,))) == ()
+    assert sums(((50, 8, 8), (1, 2))) == ()
+    assert sums(((500, 8), (1,)), ((100, 50), (1,))) == OWN_SUMS
+    assert sums(((500, 8), (1,)), ((400, 50), (1,))) == ()
+    assert (
+        choose_sums(
+            jit(lambda x: reduce_sum(x, (1,)))
+            .lower(np.ones((500, 8), np.int32))
+            .as_text()
+        )
+        == ()
+    )

@@ -599,6 +599,8 @@ def convert(x: Value, dtype: Dtype, weak: bool = False) -> Value:
     """Convert `x` to a dtype, unless it has it."""
     if type(x) not in SCALARS and x.dtype == dtype and bool(x.weak_type) == weak:
         return x
+    if type(x) not in SCALARS and x.dtype == dtypes.float0:
+        raise dtypes.no_number(called_at())
     return ConvertElementType(dtype, weak)(x)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import dtypes, grad, jit, jvp, lax, make_jaxpr, vmap
+from pullback import custom_jvp, dtypes, grad, jit, jvp, lax, make_jaxpr, vmap
 from pullback.core.array import Array
 from pullback.core.aval import Aval
 from pullback.core.primitive import Primitive
@@ -184,6 +184,31 @@ def test_leaked_tracer_must_be_refused(transform, arg):
     assert message.startswith("operation sin got a value of type f32[]")
     assert "the transformation that made it has ended" in message
     assert "Return values from the transformed function" in message
+
+
+HELD = None
+
+
+@custom_jvp
+def times_held(x):
+    return HELD * x
+
+
+@pytest.mark.parametrize(
+    ("transform", "arg"), [(grad, 2.0), (vmap, jnp.ones(2))], ids=["grad", "vmap"]
+)
+def test_value_in_a_global_of_a_custom_function_must_not_be_called_ended(
+    monkeypatch, transform, arg
+):
+    def hold(x):
+        monkeypatch.setitem(globals(), "HELD", x)
+        return times_held(2.0)
+
+    with pytest.raises(LeakedTracerError) as caught:
+        transform(hold)(arg)
+    message = str(caught.value)
+    assert "runs outside of that transformation" in message
+    assert "what stands in globals is not found" in message
 
 
 # The current trace.

@@ -268,7 +268,7 @@ def unexpected_operand(primitive: Primitive, x: Any) -> Any:
         return x
     if isinstance(x, Tracer):
         what = f"operation {primitive.name} got {x.describe()}, but"
-        if is_running(x.owner):
+        if is_running(getattr(x, "owner", None)):
             raise LeakedTracerError(
                 f"{what} it runs outside of that transformation, in a function with "
                 "custom rules or in another thread, and was not given the value.",
@@ -289,8 +289,10 @@ def unexpected_operand(primitive: Primitive, x: Any) -> Any:
     )
 
 
-def is_running(trace: Trace) -> bool:
+def is_running(trace: Trace | None) -> bool:
     """Whether some function that is running holds a trace: it has not ended."""
+    if trace is None:
+        return False
     for top in sys._current_frames().values():
         frame = top.f_back if top.f_code is is_running.__code__ else top
         while frame is not None:

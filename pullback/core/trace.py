@@ -148,6 +148,12 @@ class Tracer(Operators):
     # By identity, in C: recorded programs look tracers up all the time.
     __hash__ = object.__hash__
 
+    def __copy__(self) -> Tracer:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Tracer:
+        return self
+
     def __reduce__(self) -> Any:
         """Refuse to be pickled."""
         self.refuse(ConcretizationError, ("Pickling", "Pickle the result instead."))

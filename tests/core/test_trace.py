@@ -1,5 +1,6 @@
 """Traces, what tracers refuse, and evaluation as the outermost trace."""
 
+import copy
 import operator
 import pickle
 import threading
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import custom_jvp, dtypes, grad, jit, jvp, lax, make_jaxpr, vmap
+from pullback import custom_jvp, dtypes, grad, jit, jvp, lax, make_jaxpr, vjp, vmap
 from pullback.core.array import Array
 from pullback.core.aval import Aval
 from pullback.core.primitive import Primitive
@@ -166,6 +167,20 @@ def test_branch_must_be_taken_by_the_value_being_differentiated():
 def test_value_must_index_lists_while_being_differentiated():
     f = lambda x: ["a", "b"][operator.index(x.astype(int))]  # noqa: E731
     assert jvp(lambda x: {"b": 2 * x}[f(x)], (1.0,), (1.0,))[1] == 2.0
+
+
+@pytest.mark.parametrize("transform", [jit, grad, vmap])
+def test_copies_of_containers_must_hold_the_traced_value(transform):
+    def f(x):
+        return copy.deepcopy({"x": [x, copy.copy(x)]})["x"][1] * 2.0
+
+    x = jnp.ones(2) if transform is vmap else 1.0
+    np.testing.assert_array_equal(transform(f)(x), 2.0)
+
+
+def test_copy_of_a_pullback_must_be_one():
+    _, pull = vjp(jit(lambda x: {"y": jnp.sin(x) * x}), 1.0)
+    assert copy.deepcopy(pull)({"y": 1.0}) == pull({"y": 1.0})
 
 
 # Values of traces that have ended.

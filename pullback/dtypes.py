@@ -190,6 +190,8 @@ def _promote(operands: tuple[tuple[Dtype, bool], ...], x64: bool) -> tuple[Dtype
     """Give the common dtype and weak flag of (dtype, weak) pairs."""
     if len({d for d, _ in operands}) == 1:
         return operands[0][0], all(weak for _, weak in operands)
+    if any(d == float0 for d, _ in operands):
+        raise no_number()
     nodes = frozenset(kind_of(d) if weak and d != bool_ else d for d, weak in operands)
     node = _join(nodes)
     if isinstance(node, type):
@@ -197,6 +199,16 @@ def _promote(operands: tuple[tuple[Dtype, bool], ...], x64: bool) -> tuple[Dtype
         # float) keeps the kind's default width, and stays weak.
         return (_SCALARS_64 if x64 else _SCALARS_32)[node], True
     return (node if x64 else _NARROW.get(node, node)), False
+
+
+def no_number(where: str = "") -> DtypeError:
+    """Make the error for computing with the tangent of an integer."""
+    return DtypeError(
+        "the tangent of an integer or boolean value, of dtype float0, holds no number "
+        "to compute with.",
+        where=where,
+        mend="Leave it out, pass it on as it is, or return None (zero) in its place.",
+    )
 
 
 def promote(*operands: tuple[Dtype, bool]) -> tuple[Dtype, bool]:

@@ -106,10 +106,15 @@ def register_dataclass(
     data_fields: Iterable[str] | None = None,
     meta_fields: Iterable[str] = (),
 ) -> _Class:
-    """Make a dataclass a container: data fields are children, meta fields static."""
+    """Make a dataclass a container: data fields are children, meta fields static.
+
+    Without `data_fields`, fields with `metadata={"static": True}` are static too.
+    """
     meta = tuple(meta_fields)
     if data_fields is None:
         fields = cls.__dataclass_fields__  # type: ignore[attr-defined]
+        static = [n for n, f in fields.items() if f.init and f.metadata.get("static")]
+        meta = (*meta, *(n for n in static if n not in meta))
         data = tuple(n for n, f in fields.items() if f.init and n not in meta)
     else:
         data = tuple(data_fields)

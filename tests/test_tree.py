@@ -273,3 +273,17 @@ def test_longer_names_must_be_those_of_the_ecosystem():
     assert tree_util.tree_map is tree.map
     assert tree_util.keystr is tree.path_string
     assert tree_util.register_pytree_node_class is tree.register_node_class
+
+
+def test_fields_marked_static_are_static():
+    @tree.register_dataclass
+    @dataclasses.dataclass
+    class Power:
+        base: float
+        exponent: int = dataclasses.field(default=2, metadata={"static": True})
+
+    x = Power(3.0, 4)
+    assert tree.leaves(x) == [3.0]
+    assert tree.map(lambda y: 2 * y, x) == Power(6.0, 4)
+    assert tree.structure(x) != tree.structure(Power(3.0, 5))
+    assert grad(lambda x: x.base**x.exponent)(x) == Power(108.0, 4)

@@ -8,8 +8,11 @@ from pullback import dtypes
 from pullback.core.jaxpr import Jaxpr, evaluate
 from pullback.core.primitive import Dim
 from pullback.core.trace import Value, aval_of
+from pullback.primitives.guarding import guard, is_small
+from pullback.primitives.reduction import ReduceOr
 from pullback.primitives.structural import reshape
-from pullback.primitives.table import eq, ge, guard, select
+from pullback.primitives.table import eq, ge, select
+from pullback.transforms.batch import to_front
 
 
 def choose_elements(
@@ -45,13 +48,18 @@ def where_used(used: Value, x: Value, y: Value) -> Value:
     return select(reshape(used, used.shape + (1,) * (len(x.shape) - 1)), x, y)
 
 
-def with_scalars(values: Sequence[Value], dims: Sequence[Dim]) -> list[Dim]:
-    """Mark floating-point scalars as mapped too, for `guard_unused` to copy them."""
-    avals = map(aval_of, values)
-    return [
-        0 if d is None and a.shape == () and dtypes.is_inexact(a.dtype) else d
-        for a, d in zip(avals, dims)
-    ]
+def with_small(
+    values: Sequence[Value], dims: Sequence[Dim], size: int
+) -> tuple[list[Value], list[Dim]]:
+    """Copy small floating-point values for each element, for `guard_unused`."""
+    copied, marked = [], []
+    for x, dim in zip(values, dims):
+        aval = aval_of(x)
+        if dim is None and is_small(aval) and dtypes.is_inexact(aval.dtype):
+            x, dim = to_front(x, None, size), 0
+        copied.append(x)
+        marked.append(dim)
+    return copied, marked
 
 
 def guard_unused(
@@ -61,18 +69,22 @@ def guard_unused(
 
     Their cotangents are zero times whatever the program's derivative is there, which is
     nan if that is infinite (`test_unused_branches_must_not_reach_cotangents`). Mapped
-    operands and scalars are guarded; to guard others would copy them for each element.
+    operands are guarded, so `with_small` maps what is small; others, which would be
+    copied for each element, only from a program that no element uses.
 
     Args:
         used: for each element, whether it uses the program.
         operands: the program's operands.
-        dims: the batch axes that the program takes, of `with_scalars`.
+        dims: their batch axes.
     """
     out = []
     for x, dim in zip(operands, dims):
         aval = aval_of(x)
-        if dim is not None and dtypes.is_inexact(aval.dtype):
-            after = max(len(aval.shape) - 1 - dim, 0)
-            x = guard(reshape(used, used.shape + (1,) * after), x)
-        out.append(x)
+        if not dtypes.is_inexact(aval.dtype):
+            out.append(x)
+        elif dim is None:
+            out.append(guard(ReduceOr((0,))(used), x))
+        else:
+            after = len(aval.shape) - 1 - dim
+            out.append(guard(reshape(used, used.shape + (1,) * after), x))
     return out

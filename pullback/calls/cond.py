@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pullback import dtypes, tree
-from pullback.calls.by_element import choose_elements, with_scalars
+from pullback.calls.by_element import choose_elements, with_small
 from pullback.calls.interpret import plan, run_raw
 from pullback.calls.program import (
     Written,
@@ -178,11 +178,11 @@ class Cond(Primitive):
 
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         by_element = dims[0] is not None
-        in_dims = tuple(dims[1:])
+        given, in_dims = operands[1:], list(dims[1:])
         # Across a mapped axis an element uses what a branch makes of the others too.
         guarded = by_element and not self.uses_axis(None)
         if guarded:
-            in_dims = tuple(with_scalars(operands[1:], in_dims))
+            given, in_dims = with_small(given, in_dims, size)
         plain = [batch_jaxpr(b, size, in_dims)[1] for b in self.branches]
         force = [by_element or any(d is not None for d in ds) for ds in zip(*plain)]
         branches = tuple(
@@ -191,7 +191,7 @@ class Cond(Primitive):
         out_dims = [0 if f else None for f in force]
         if not by_element:
             return Cond(branches)(*operands), out_dims
-        outs = choose_elements(operands[0], branches, operands[1:], in_dims, guarded)
+        outs = choose_elements(operands[0], branches, given, in_dims, guarded)
         return outs, out_dims
 
     def prune(

@@ -6,17 +6,28 @@ of a matrix of which each step takes a part would be as large as the whole in ea
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from pullback import dtypes
 from pullback.calls.program import Written
 from pullback.core.jaxpr import Eqn, Jaxpr, Var, evaluate
+from pullback.core.trace import Value, aval_of
+from pullback.primitives.guarding import guard
 
 
-def without_invariants(body: Written) -> Written:
+def without_invariants(
+    body: Written, runs: Callable[[], Value] | None = None
+) -> Written:
     """Move eqns out of the body of a loop that depend on its constants only.
 
     Eqns with effects stay, and those whose result would be larger than what it is made
     of: such are written into the loops of what reads them, and need no memory there.
+
+    Args:
+        body: the body.
+        runs: says whether the loop makes a step, if it may make none and be walked
+            backwards: no cotangent comes from what it does not do.
     """
     count = len(body.consts)
     constants, inner = body.jaxpr.inputs[:count], body.jaxpr.inputs[count:]
@@ -28,10 +39,17 @@ def without_invariants(body: Written) -> Written:
     moved = [v for eqn in outside for v in eqn.outputs if v in used]
     kept = [(v, x) for v, x in zip(constants, body.consts) if v in used]
     before = Jaxpr(constants, moved, outside, body.jaxpr.name)
-    values = [*[x for _, x in kept], *evaluate(before, body.consts)]
+    given = body.consts if runs is None else guarded(runs(), body.consts)
+    values = [*[x for _, x in kept], *evaluate(before, given)]
     inputs = [*[v for v, _ in kept], *moved, *inner]
     jaxpr = Jaxpr(inputs, body.jaxpr.outputs, inside, body.jaxpr.name)
     return Written(jaxpr, tuple(values), body.out_tree)
+
+
+def guarded(used: Value, values: Sequence[Value]) -> list[Value]:
+    """Let no cotangent pass to floating-point values that are not used."""
+    inexact = [dtypes.is_inexact(aval_of(x).dtype) for x in values]
+    return [guard(used, x) if f else x for x, f in zip(values, inexact)]
 
 
 def split_eqns(jaxpr: Jaxpr, constants: Any) -> tuple[list[Eqn], list[Eqn]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback import dtypes, tree
 from pullback.calls.bounded_loop import LoopTangent, steps_again, unbounded
-from pullback.calls.by_element import guard_unused, where_used, with_scalars
+from pullback.calls.by_element import guard_unused, where_used, with_small
 from pullback.calls.interpret import plan, run_raw
 from pullback.calls.invariants import without_invariants
 from pullback.calls.program import (
@@ -361,12 +361,7 @@ def batch_loop(
     guards = loop.max_steps is not None and alone and ends_apart(batched)
     cond_consts, body_consts, carry = loop.split(operands)
     if guards:
-        marked = with_scalars(body_consts, const_dims)
-        body_consts = [
-            x if m == d else to_front(x, d, size)
-            for x, m, d in zip(body_consts, marked, const_dims)
-        ]
-        const_dims = marked
+        body_consts, const_dims = with_small(body_consts, const_dims, size)
     holds, _ = batch_jaxpr(loop.cond_jaxpr, size, [*cond_dims, *front(batched)])
     body, _ = batch_jaxpr(
         loop.body_jaxpr, size, [*const_dims, *front(batched)], batched
@@ -460,7 +455,14 @@ def while_loop(
     )
     holds = write_down(cond_fun, in_tree, carry.avals, "while_loop")
     check_condition(cond_fun, holds)
-    body, holds = without_invariants(body), without_invariants(holds)
+    holds = without_invariants(holds)
+    if max_steps is None:
+        body = without_invariants(body)
+    elif max_steps:
+        body = without_invariants(
+            body,
+            lambda: evaluate(holds.jaxpr, [*holds.consts, *carry.values])[0],
+        )
     loop = While(
         holds.jaxpr, body.jaxpr, len(holds.consts), len(body.consts), max_steps
     )

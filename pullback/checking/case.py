@@ -16,23 +16,31 @@ from pullback.core.calling import is_arraylike
 from pullback.core.closure import Closure
 from pullback.core.origin import called_at, name_of
 from pullback.custom.function import CustomFunction
+from pullback.custom.nondiff import positions_in
 from pullback.errors import ArgumentError
 
 Matrices = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def decorated(f: Any, args: Sequence[Any]) -> tuple[CustomFunction, tuple[Any, ...]]:
+def decorated(
+    f: Any, args: Sequence[Any]
+) -> tuple[CustomFunction, tuple[Any, ...], dict[str, Any]]:
     """Find the decorated function behind methods, partials and compiled functions.
+
+    Returns:
+        The function, and the call's arguments by position and by name.
 
     Raises:
         ArgumentError: there is none.
     """
     given = f
     values = tuple(args)
+    keywords: dict[str, Any] = {}
     while not isinstance(f, CustomFunction):
         if isinstance(f, types.MethodType):
             values, f = (f.__self__, *values), f.__func__
-        elif isinstance(f, functools.partial) and not f.keywords:
+        elif isinstance(f, functools.partial):
+            keywords = {**f.keywords, **keywords}
             values, f = (*f.args, *values), f.func
         elif hasattr(f, "__wrapped__"):
             f = f.__wrapped__
@@ -43,7 +51,7 @@ def decorated(f: Any, args: Sequence[Any]) -> tuple[CustomFunction, tuple[Any, .
                 mend="Give a custom_jvp or custom_vjp function; for the derivatives of "
                 "any other function use check_grads.",
             )
-    return f, values
+    return f, values, keywords
 
 
 def closed(leaf: Any) -> Any:
@@ -129,16 +137,16 @@ class Case:
     """
 
     def __init__(self, f: Any, args: Sequence[Any]) -> None:
-        self.function, values = decorated(f, args)
+        self.function, values, named = decorated(f, args)
         self.kept_rules = self.function.rules
         self.name = name_of(self.function)
-        full, self.keywords = self.function.call_signature.resolve(values, {})
+        full, self.keywords = self.function.call_signature.resolve(values, named)
+        self.nondiff = positions_in(self.function.nondiff, len(full))
         # A callable argument has derivatives by the values that it captures.
         self.full = tuple(
-            x if i in self.function.nondiff else tree.map(closed, x)
-            for i, x in enumerate(full)
+            x if i in self.nondiff else tree.map(closed, x) for i, x in enumerate(full)
         )
-        self.names = [self.function.parameter(i) for i in range(len(full))]
+        self.names = [self.function.parameter(i, len(full)) for i in range(len(full))]
 
     def call(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """Give a function of all values by position."""
@@ -157,7 +165,7 @@ class Case:
         at = 0
         for i, x in enumerate(self.full):
             count = len(tree.leaves(x))
-            if i in self.function.nondiff:
+            if i in self.nondiff:
                 fixed.update(range(at, at + count))
             at += count
         rules.varied = [i for i in rules.varied if i not in fixed]

@@ -54,11 +54,11 @@ def backward_pairs(case: Case) -> list[tuple[Any, Any]]:
     if rules.fwd is None or rules.bwd is None:
         return []
     full = [tree.map(widened, x) for x in case.full]
-    nondiff = sorted(case.function.nondiff)
+    nondiff = sorted(case.nondiff)
     out, res = case.call(rules.fwd)(*full)
     ones = tree.map(lambda y: np.ones_like(np.asarray(y)), out)
     given = rules.bwd(*[full[i] for i in nondiff], res, ones)
-    rest = [x for i, x in enumerate(full) if i not in case.function.nondiff]
+    rest = [x for i, x in enumerate(full) if i not in case.nondiff]
     if len(rest) == 1 and not isinstance(given, (tuple, list)):
         given = (given,)
     return leaf_pairs(given, rest)
@@ -70,8 +70,8 @@ def forward_pairs(case: Case) -> list[tuple[Any, Any]]:
     if rules.jvp is None:
         return []
     full = [tree.map(widened, x) for x in case.full]
-    nondiff = sorted(case.function.nondiff)
-    rest: Any = tuple(x for i, x in enumerate(full) if i not in case.function.nondiff)
+    nondiff = sorted(case.nondiff)
+    rest: Any = tuple(x for i, x in enumerate(full) if i not in case.nondiff)
     dots = tree.map(lambda x: np.ones_like(np.asarray(x)), rest)
     out, out_dot = rules.jvp(*[full[i] for i in nondiff], rest, dots)
     return leaf_pairs([out_dot], [out])

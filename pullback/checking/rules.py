@@ -198,7 +198,7 @@ class Checker:
         if leaf is None:
             return "defjvps rules", defined_at(found[0]) if found else ""
         position = self.case.argument_of(self.subject.varied[leaf])
-        nondiff = sum(i < position for i in self.case.function.nondiff)
+        nondiff = sum(i < position for i in self.case.nondiff)
         rule = (self.rules.jvps or ())[position - nondiff]
         if rule is None:
             return f"defjvps rule None for {self.case.names[position]}", ""

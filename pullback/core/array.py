@@ -178,6 +178,8 @@ class Array(Operators):
     def __repr__(self) -> str:
         """Show the elements and dtype as NumPy does, under our name."""
         value = np.asarray(self.fetch())
+        if value.dtype == dtypes.float0:
+            return f"Array(no numbers, shape={value.shape}, dtype=float0)"
         suffix = f", dtype={value.dtype.name})"
         body = np.array2string(value, separator=", ", prefix="Array(", suffix=suffix)
         weak = ", weak_type=True" if self.weak else ""

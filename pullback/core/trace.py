@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -155,6 +156,12 @@ class Tracer(Operators):
     # By identity, in C: recorded programs look tracers up all the time.
     __hash__ = object.__hash__
 
+    def __copy__(self) -> Tracer:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Tracer:
+        return self
+
     def __reduce__(self) -> Any:
         """Refuse to be pickled."""
         self.refuse(ConcretizationError, ("Pickling", "Pickle the result instead."))
@@ -276,9 +283,17 @@ def unexpected_operand(primitive: Primitive, x: Any) -> Any:
     if isinstance(x, (np.ndarray, np.generic)):
         return x
     if isinstance(x, Tracer):
+        what = f"operation {primitive.name} got {x.describe()}, but"
+        if is_running(getattr(x, "owner", None)):
+            raise LeakedTracerError(
+                f"{what} it runs outside of that transformation, in a function with "
+                "custom rules or in another thread, and was not given the value.",
+                where=called_at(),
+                mend="Pass the value as an argument, or let the function capture it as "
+                "a local variable: what stands in globals is not found.",
+            )
         raise LeakedTracerError(
-            f"operation {primitive.name} got {x.describe()}, but the transformation "
-            "that made it has ended.",
+            f"{what} the transformation that made it has ended.",
             where=called_at(),
             mend="Return values from the transformed function instead of storing them "
             "in a global, an attribute or a list.",
@@ -288,6 +303,19 @@ def unexpected_operand(primitive: Primitive, x: Any) -> Any:
         where=called_at(),
         mend="Give arrays or numbers.",
     )
+
+
+def is_running(trace: Trace | None) -> bool:
+    """Whether some function that is running holds a trace: it has not ended."""
+    if trace is None:
+        return False
+    for top in sys._current_frames().values():
+        frame = top.f_back if top.f_code is is_running.__code__ else top
+        while frame is not None:
+            if any(x is trace for x in frame.f_locals.values()):
+                return True
+            frame = frame.f_back
+    return False
 
 
 EVAL = EvalTrace()

@@ -90,6 +90,18 @@ def output_leaves(
     return [x if type(x) is Array else as_value(x) for x in leaves], treedef
 
 
+def is_output_type(
+    avals: Sequence[Aval],
+    out_tree: tree.TreeDef,
+    expected: tuple[tree.TreeDef, list[Aval]],
+) -> bool:
+    """Whether a primal output has the type of the function's."""
+    wanted_tree, wanted = expected
+    return out_tree == wanted_tree and all(
+        [y is a or y.matches(a) for y, a in zip(avals, wanted)]
+    )
+
+
 def check_primal_out(
     avals: Sequence[Aval],
     out_tree: tree.TreeDef,
@@ -104,11 +116,9 @@ def check_primal_out(
         RuleTreeError: another container structure.
         RuleShapeError, RuleDtypeError: another shape or dtype somewhere.
     """
-    wanted_tree, wanted = expected
-    if out_tree == wanted_tree and all(
-        [y is a or y.matches(a) for y, a in zip(avals, wanted)]
-    ):
+    if is_output_type(avals, out_tree, expected):
         return
+    wanted_tree, wanted = expected
     what = f"{describe_rule(kind, rule)} of {name_of(fun)}"
     mend = f"Let the rule return what {name_of(fun)} returns as its first result, for "
     mend += f"example by calling {name_of(fun)}."
@@ -224,7 +234,8 @@ def cotangents_in(
 
         def complain(found: Mismatch, position: int = position) -> NoReturn:
             what, where, _ = pull.describe(rule)
-            name = pull.site.wrapper.parameter(position) + found.path
+            site = pull.site
+            name = site.wrapper.parameter(position, site.arguments.total) + found.path
             raise ERRORS[found.kind](
                 f"{what} gave a cotangent for argument `{name}` that does not "
                 f"fit it: {found.what}.",
@@ -251,9 +262,12 @@ def bwd_entries(
     """Give one entry an argument of what a `bwd` rule returned."""
     count = len(likes)
     if isinstance(given, (tuple, list)) and not hasattr(given, "_fields"):
+        whole = count == 1 and tree.structure(given) == tree.structure(likes[0])
         if len(given) == count:
-            return given
-        if count == 1 and tree.structure(given) == tree.structure(likes[0]):
+            # A container of one element may itself be the bare cotangent.
+            inner = whole and tree.structure(given[0]) != tree.structure(likes[0])
+            return (given,) if inner else given
+        if whole:
             return (given,)
         what, where, fun = pull.describe(rule)
         raise RuleArityError(

@@ -228,28 +228,39 @@ class CustomCall(Primitive):
         site = self.site
         if self.call_jaxpr is not None:
             # The staged program's constants lead; the site speaks of the rest alone.
-            site = StagedSite(site, self.call_jaxpr, operands[: self.count_consts])
+            n = self.count_consts
+            site = StagedSite(site, self.call_jaxpr, operands[:n], dims[:n])
         batched = BatchedSite(site, size, dims[self.count_consts :])
         outs = CustomCall(batched)(*operands[self.count_consts :])
         return outs, batched.out_dims or [0] * len(outs)
 
 
 class StagedSite:
-    """A site whose function is a staged program with known constants."""
+    """A site whose function is a staged program with known constants.
 
-    __slots__ = ("consts", "inner", "jaxpr", "out_tree")
+    A mapped `cond` may have copied constants for each element; then they have `dims`.
+    """
 
-    def __init__(self, inner: Any, jaxpr: Any, consts: Sequence[Value]) -> None:
+    __slots__ = ("consts", "dims", "inner", "jaxpr", "out_tree")
+
+    def __init__(
+        self, inner: Any, jaxpr: Any, consts: Sequence[Value], dims: Sequence[Dim]
+    ) -> None:
         self.inner = inner
         self.jaxpr = jaxpr
         self.consts = list(consts)
+        self.dims = list(dims)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
     def run(self, operands: Sequence[Value]) -> list[Value]:
-        """Run the staged function."""
-        return evaluate(self.jaxpr, [*self.consts, *operands])
+        """Run the staged function, in the trace that maps it."""
+        trace: Any = current_trace()
+        consts = [
+            x if d is None else trace.pair(x, d) for x, d in zip(self.consts, self.dims)
+        ]
+        return evaluate(self.jaxpr, [*consts, *operands])
 
 
 def captured_error(site: Any, index: int) -> RuleError:

@@ -24,6 +24,7 @@ from pullback.custom.nondiff import (
     nondiff_positions,
     parameter_name,
     plain_call,
+    positions_in,
     split_arguments,
 )
 from pullback.custom.rule import Rules, check_arity
@@ -186,9 +187,9 @@ class CustomFunction:
         made.finder = TracerFinder()
         return made
 
-    def parameter(self, position: int) -> str:
-        """Give the name of a parameter."""
-        return parameter_name(self.call_signature, position)
+    def parameter(self, position: int, total: int) -> str:
+        """Give the name of the parameter of a value, in a call of `total` values."""
+        return parameter_name(self.call_signature, position, total)
 
     # -- attaching rules ---------------------------------------------------------------
 
@@ -214,7 +215,9 @@ class CustomFunction:
         return len(kinds)
 
     def _leading(self) -> str:
-        return "".join(f"{self.parameter(i)}, " for i in sorted(self.nondiff))
+        total = len(self.call_signature.names)
+        order = sorted(positions_in(self.nondiff, total))
+        return "".join(f"{self.parameter(i, total)}, " for i in order)
 
     def defjvp(
         self, jvp: Callable[..., Any] | None = None, *, symbolic_zeros: bool = False
@@ -296,19 +299,21 @@ class CustomFunction:
         """
         self._check_fwd(fwd)
         self._check_bwd(bwd)
-        self._attach(fwd=fwd, bwd=bwd, logs=True)
+        self._attach(fwd=fwd, bwd=bwd, logs=True, vjp_symbolic=False)
 
     def def_fwd(self, fwd: Callable[..., Any]) -> Callable[..., Any]:
         """Attach the forward pass of the reverse-mode rule, as a decorator."""
         self._check_fwd(fwd)
         bwd = self.rules.bwd
-        self._attach(fwd=fwd, bwd=bwd if bwd is not None else self._no_bwd())
+        if bwd is None:
+            bwd = self._no_bwd()
+        self._attach(fwd=fwd, bwd=bwd, vjp_symbolic=False)
         return fwd
 
     def def_bwd(self, bwd: Callable[..., Any]) -> Callable[..., Any]:
         """Attach the backward pass of the reverse-mode rule, as a decorator."""
         self._check_bwd(bwd)
-        self._attach(bwd=bwd)
+        self._attach(bwd=bwd, logs=False)
         return bwd
 
     def defvmap(self, vmap: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
 
 from pullback import tree
 from pullback.config import config
@@ -13,6 +15,8 @@ from pullback.core.closure import Captured, Closure
 from pullback.core.origin import called_at, defined_at, name_of
 from pullback.core.trace import Tracer
 from pullback.errors import ArgumentError, NondiffError, NotAnArrayError
+
+_REST = inspect.Parameter.VAR_POSITIONAL
 
 
 class Arguments(NamedTuple):
@@ -135,38 +139,57 @@ def nondiff_positions(
     argnums: int | Sequence[int],
     argnames: str | Sequence[str],
 ) -> frozenset[int]:
-    """Give the positions marked by number or name, as non-negative integers.
+    """Give the positions marked by number or name: see `positions_in`.
 
     Raises:
-        ArgumentError: a number out of range, or a name that is no parameter.
+        ArgumentError: no integer, one out of range, or a name that is no parameter.
     """
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    names = (argnames,) if isinstance(argnames, str) else tuple(argnames)
-    parameters = (
-        list(signature.signature.parameters.values()) if signature.signature else []
-    )
+    found = signature.signature.parameters.values() if signature.signature else ()
+    parameters = [p for p in found if p.kind is not p.VAR_KEYWORD]
+    kinds = [p.kind for p in parameters]
+    # Where the values begin that stand for one parameter.
+    rest = kinds.index(_REST) if _REST in kinds else None
+    numbers: Iterable[Any] = argnums if isinstance(argnums, Iterable) else (argnums,)
+    names = (argnames,) if isinstance(argnames, str) else argnames
     order = [p.name for p in parameters]
-    variadic = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
+
+    def refuse(option: str, given: Any, why: str, mend: str) -> NoReturn:
+        raise ArgumentError(
+            f"{option} of {name_of(f)} holds {given!r}, {why}.",
+            where=f"Defined at {defined_at(f)}.",
+            mend=mend,
+        )
+
     out = set()
     for n in numbers:
-        if not variadic and parameters and not -len(order) <= n < len(order):
-            raise ArgumentError(
-                f"nondiff_argnums of {name_of(f)} holds {n}, but it has "
-                f"{len(order)} parameters.",
-                where=f"Defined at {defined_at(f)}.",
-                mend=f"Use positions from 0 to {len(order) - 1}.",
-            )
-        out.add(n % len(order) if n < 0 else n)
+        if not isinstance(n, (int, np.integer)):
+            mend = "Give positions there, and names in nondiff_argnames."
+            refuse("nondiff_argnums", n, "which is no integer", mend)
+        if rest is None and order and not -len(order) <= n < len(order):
+            mend = f"Use positions from 0 to {len(order) - 1}."
+            refuse("nondiff_argnums", n, f"but it has {len(order)} parameters", mend)
+        out.add(int(n) if n >= 0 or rest is not None else int(n) % len(order))
     for name in names:
-        if name not in order:
-            raise ArgumentError(
-                f"nondiff_argnames of {name_of(f)} holds {name!r}, which is none of "
-                f"its parameters ({', '.join(order)}).",
-                where=f"Defined at {defined_at(f)}.",
-                mend="Use names of parameters.",
-            )
-        out.add(order.index(name))
+        if name not in order or order.index(name) == rest:
+            why = f"which is none of its parameters ({', '.join(order)})"
+            if name in order:
+                why = "which stands for any number of arguments"
+            refuse("nondiff_argnames", name, why, "Use names of single parameters.")
+        place = order.index(name)
+        after = rest is not None and place > rest
+        out.add(place - len(order) if after else place)
     return frozenset(out)
+
+
+def positions_in(marked: frozenset[int], total: int) -> frozenset[int]:
+    """Give the marked positions of a call with so many values, none negative.
+
+    A function of variable arguments has keyword-only ones at the end of each call; they
+    are marked by negative numbers.
+    """
+    if not marked or min(marked) >= 0:
+        return marked
+    return frozenset([i % total if i < 0 else i for i in marked if i >= -total])
 
 
 def split_arguments(
@@ -186,27 +209,44 @@ def split_arguments(
         NotAnArrayError: a string or other object in a differentiable position.
     """
     full, keywords = signature.resolve(args, kwargs)
+    marked = positions_in(marked, len(full))
     nondiff: dict[int, Any] = {}
     opaque: dict[int, Any] = {}
     diff: list[int] = []
     values: list[Any] = []
     for i, x in enumerate(full):
         if i in marked:
-            refuse_traced(f, signature, i, x)
+            refuse_traced(f, signature, i, len(full), x)
             nondiff[i] = x
         elif i == 0 and is_plain_instance(x, signature):
             opaque[i] = x
         else:
             diff.append(i)
-            values.append(close(f, signature, i, x))
+            values.append(close(f, signature, i, len(full), x))
     arguments = Arguments(nondiff, opaque, tuple(diff), len(full), keywords)
     return arguments, tuple(values)
 
 
-def parameter_name(signature: Signature, position: int) -> str:
-    """Give a parameter's name, or its number."""
+def parameter_name(signature: Signature, position: int, total: int) -> str:
+    """Give the name of the parameter that a value is for, or its number.
+
+    Args:
+        signature: the function's.
+        position: of the value in a call.
+        total: how many values the call has.
+    """
     names = signature.names
-    return names[position] if position < len(names) else f"argument {position}"
+    found = signature.signature.parameters.values() if signature.signature else ()
+    kinds = [p.kind for p in found]
+    rest = kinds.index(_REST) if _REST in kinds else len(names)
+    after = kinds.count(inspect.Parameter.KEYWORD_ONLY)
+    if position < rest:
+        return names[position]
+    if rest == len(names):
+        return f"argument {position}"
+    if position >= total - after:
+        return names[rest + 1 + position - (total - after)]
+    return f"{names[rest]}[{position - rest}]"
 
 
 #: In place of a captured value's place: it was not captured, but marked nondiff.
@@ -216,14 +256,14 @@ MARKED = "nondiff"
 def name_arguments(
     captured: Sequence[Captured],
     arguments: Arguments,
-    parameter: Callable[[int], str],
+    parameter: Callable[[int, int], str],
 ) -> list[Captured]:
     """Name the captured values that stand in nondiff arguments or in the instance."""
     names: dict[int, str] = {}
     for i, x in arguments.nondiff.items():
         for leaf, path in zip(tree.leaves(x), tree.path_strings(x)):
-            names[id(leaf)] = parameter(i) + path
-    instance = "".join(parameter(i) for i in arguments.opaque)
+            names[id(leaf)] = parameter(i, arguments.total) + path
+    instance = "".join(parameter(i, arguments.total) for i in arguments.opaque)
     named = []
     for c in captured:
         if id(c.value) in names:
@@ -234,13 +274,15 @@ def name_arguments(
     return named
 
 
-def refuse_traced(f: Any, signature: Signature, position: int, x: Any) -> None:
+def refuse_traced(
+    f: Any, signature: Signature, position: int, total: int, x: Any
+) -> None:
     """Raise for a traced array in a nondiff position."""
     if config.nondiff_arrays == "stop_gradient":
         return
     if isinstance(x, Tracer) or any(isinstance(y, Tracer) for y in tree.leaves(x)):
         found = next(y for y in tree.leaves(x) if isinstance(y, Tracer))
-        name = parameter_name(signature, position)
+        name = parameter_name(signature, position, total)
         raise NondiffError(
             f"argument `{name}` of {name_of(f)} is marked as not differentiable "
             f"(nondiff_argnums) but holds {found.describe()}.",
@@ -259,7 +301,7 @@ def is_plain_instance(x: Any, signature: Signature) -> bool:
     return first == ("self",) and not is_arraylike(x) and tree.is_leaf(x)
 
 
-def close(f: Any, signature: Signature, position: int, x: Any) -> Any:
+def close(f: Any, signature: Signature, position: int, total: int, x: Any) -> Any:
     """Check one differentiable value, and turn callables in it into closures."""
     if is_arraylike(x):
         return x
@@ -273,7 +315,7 @@ def close(f: Any, signature: Signature, position: int, x: Any) -> Any:
         elif callable(leaf):
             out.append(Closure(leaf))
         else:
-            name = parameter_name(signature, position) + path
+            name = parameter_name(signature, position, total) + path
             raise NotAnArrayError(
                 f"argument `{name}` of {name_of(f)} is a {type(leaf).__name__} "
                 f"({leaf!r:.40}), which has no derivative.",

@@ -84,11 +84,14 @@ def take_apart(res: Any) -> tuple[list[Value], Residuals]:
     arrays: list[Value] = []
     parts: list[Any] = []
     for x in leaves:
+        if isinstance(x, type):  # a dtype such as `np.float32`, which has a shape
+            parts.append(x)
+            continue
         if type(x) is Array or (hasattr(x, "shape") and hasattr(x, "dtype")):
             arrays.append(x)
             parts.append(_ARRAY)
             continue
-        if callable(x) and not is_arraylike(x) and not isinstance(x, type):
+        if callable(x) and not is_arraylike(x):
             closure = Closure(x)
             if closure.leaves:
                 arrays.extend(closure.leaves)
@@ -155,7 +158,10 @@ class Pull:
         try:
             given = rule(*arguments.leading(), res, ct)
         except Exception as error:
-            raise self.explain(error, rule) from None
+            explained = self.explain(error, rule)
+            if explained is error:  # what the user chained to it stays
+                raise
+            raise explained from None
         if rules.logs:
             given, log = pair_of(given, "custom_vjp bwd", rule, rules.fun)
             collect_log(log)

@@ -18,6 +18,7 @@ from pullback.core.trace import Value, aval_of, current_trace
 from pullback.core.zero import Zero, is_zero
 from pullback.custom.agreement import (
     check_primal_out,
+    is_output_type,
     output_leaves,
     pair_of,
     tangents_out,
@@ -279,10 +280,17 @@ class Site:
     ) -> list[Aval]:
         """Hold a rule's primal output against the function's, and give its types."""
         expected = self.expected or self.known_type() or self.output_type(operands)
-        assert self.out_tree is not None, "set by the rule"
+        out_tree = self.out_tree
+        assert out_tree is not None, "set by the rule"
         avals = [aval_of(y) for y in outs]
-        if expected is not None:
-            check_primal_out(avals, self.out_tree, expected, kind, rule, self.rules.fun)
+        if expected is None or is_output_type(avals, out_tree, expected):
+            return avals
+        # What the type depends on, a global or a switch, may have changed since.
+        self.wrapper.known_types.pop(self.key, None)
+        self.run(operands)
+        self.out_tree = out_tree
+        assert self.expected is not None, "told by the call"
+        check_primal_out(avals, out_tree, self.expected, kind, rule, self.rules.fun)
         return avals
 
     # -- forward mode ------------------------------------------------------------------

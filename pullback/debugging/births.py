@@ -137,7 +137,8 @@ class Birth:
         """Say how a zero and an infinity came together, or "" if they did not."""
         if not self.zero_meets_infinity:
             return ""
-        if self.phase == "forward":
+        if self.phase == "forward" or (self.rule and self.parent is None):
+            # A rule's own product may have nothing to do with a cotangent.
             return "Zero times infinity is not a number."
         of = self.derivative_of or self.operation
         if self.parent is None:
@@ -320,7 +321,8 @@ def read_stack(primitive: Primitive, operands: Sequence[Value]) -> Context:
     if not rule and origin is not None and not isinstance(origin, StepOrigin):
         found = rule_with(origin.code)
         if found is not None:
-            phase, rule = "backward", found
+            rule = found
+            phase = "forward" if found.startswith("custom_vjp fwd") else "backward"
     return Context(phase, derivative_of, rule, where)
 
 
@@ -351,7 +353,7 @@ def is_itself(
     primitive: Primitive, operands: Sequence[Value], of: Any, primals: Sequence[Value]
 ) -> bool:
     """Whether an operation in a derivative rule is the primal computation."""
-    if isinstance(of, CustomCall) or of.calls:
+    if isinstance(of, CustomCall) or of.calls or of.splits:
         return True
     return (primitive is of or primitive == of) and all(
         a is b for a, b in zip(operands, primals)
@@ -376,6 +378,6 @@ def derived_operation() -> str:
             of = frame.f_locals["primitive"]
             if isinstance(of, CustomCall):
                 return str(of.site.name)
-            return "" if of.calls else str(of.name)
+            return "" if of.calls or of.splits else str(of.name)
         frame = frame.f_back
     return ""

@@ -156,6 +156,8 @@ class Elementwise(Primitive):
             )
         kind = kind_letter(dtype)
         if kind not in self.kinds:
+            if dtype == dtypes.float0:
+                raise dtypes.no_number(called_at())
             raise DtypeError(
                 f"{self._name} does not take operands of dtype {dtype.name}.",
                 where=called_at(),

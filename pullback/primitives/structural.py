@@ -101,6 +101,8 @@ class Full(Primitive):
         return Aval(self.shape, self.dtype, self.weak)
 
     def eager(self) -> Any:
+        if self.dtype.type is np.void:  # `float0`
+            return np.zeros(self.shape, self.dtype)
         if not self.shape:
             return self.dtype.type(self.value)
         out = np.empty(self.shape, self.dtype)

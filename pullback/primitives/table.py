@@ -418,27 +418,6 @@ select: Row = Select(
 )
 
 
-class Guard(Row):
-    """A value whose cotangent is zero where it is not used: `guard(used, x)`."""
-
-    __slots__ = ()
-
-    def check_dtypes(self, avals: Any) -> None:
-        """Take any: the library applies it, to a boolean and a float."""
-
-    def linear_result(self, operands: Any) -> Aval:
-        return self.abstract(*self.operand_avals(operands))
-
-
-guard: Row = Guard(
-    "guard", lambda used, x: np.broadcast_arrays(used, x)[1],
-    lambda ctx, out, used, x: x, "fc",
-    [None, lambda t, ans, used, x: guard(used, t)],
-    linear=((1,),),
-    transposes=[None, lambda ct, used, x: select(used, ct, zeros_like(ct))],
-)
-
-
 def zeros_like(x: Value) -> Value:
     """Give a scalar zero of the dtype of `x`; it broadcasts."""
     return full((), dtypes.kind_of(x.dtype)(0), x.dtype)
@@ -621,6 +600,8 @@ def convert(x: Value, dtype: Dtype, weak: bool = False) -> Value:
     """Convert `x` to a dtype, unless it has it."""
     if type(x) not in SCALARS and x.dtype == dtype and bool(x.weak_type) == weak:
         return x
+    if type(x) not in SCALARS and x.dtype == dtypes.float0:
+        raise dtypes.no_number(called_at())
     return ConvertElementType(dtype, weak)(x)
 
 

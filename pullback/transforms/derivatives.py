@@ -195,7 +195,7 @@ def check_inputs(
         names = [
             argument_name(f, position) + path
             for position, arg in zip(positions, chosen)
-            for path in tree.path_strings(close_callable(arg))
+            for path in tree.path_strings(tree.map(close_callable, arg))
         ]
         raise input_error(f, names[i], dtype, holomorphic, who)
 

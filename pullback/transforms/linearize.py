@@ -421,6 +421,10 @@ def linearize_flat(
     return primals_out, program
 
 
+#: In the cache of a program: how many inputs lead those in which all of it is linear.
+LINEAR = "linear after"
+
+
 class Linearized(NamedTuple):
     """A program split into what computes and what is linear.
 
@@ -502,7 +506,9 @@ def linear_jaxpr(program: LinearProgram, name: str) -> tuple[Jaxpr, list[Value]]
     known = [var for _, var in residuals.values()]
     values = [value for value, _ in residuals.values()]
     inputs = [env[x] for x in program.inputs]
-    return Jaxpr([*known, *inputs], atoms_out, eqns, name), values
+    written = Jaxpr([*known, *inputs], atoms_out, eqns, name)
+    written.cache[LINEAR] = len(known)
+    return written, values
 
 
 def needed_steps(steps: Sequence[Step], outputs: Sequence[Any]) -> list[Step]:

@@ -9,6 +9,7 @@ from pullback.core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, evaluate, prune
 from pullback.core.trace import Value, using
 from pullback.core.zero import Zero
 from pullback.transforms.linearize import (
+    LINEAR,
     LinearProgram,
     LinearTrace,
     LinearTracer,
@@ -41,8 +42,18 @@ def split_jaxpr(jaxpr: Jaxpr, unknown: Sequence[bool]) -> Split:
     """
     key = ("split", tuple(unknown))
     if key not in jaxpr.cache:
-        jaxpr.cache[key] = split_anew(jaxpr, unknown)
+        count = unknown.count(False)
+        whole = jaxpr.cache.get(LINEAR) == count and all(unknown[count:])
+        parts = wholly_linear(jaxpr, count) if whole else split_anew(jaxpr, unknown)
+        jaxpr.cache[key] = parts
     return jaxpr.cache[key]  # type: ignore[no-any-return]
+
+
+def wholly_linear(jaxpr: Jaxpr, count: int) -> Split:
+    """Give the parts of a program of `count` residuals and tangents, all linear."""
+    # Were each call in it split again, so would be all in it, at each level of a nest.
+    known = Jaxpr(jaxpr.inputs[:count], [], [], jaxpr.name)
+    return Split(known, jaxpr, [True] * len(jaxpr.outputs), list(range(count)))
 
 
 def split_anew(jaxpr: Jaxpr, unknown: Sequence[bool]) -> Split:
@@ -106,6 +117,7 @@ def settle(known: Jaxpr, linear: Jaxpr, count: int, out_linear: list[bool]) -> S
     second = Jaxpr([*passed, *given], outs, [*constants, *body], linear.name)
     results = pool[len(known.inputs) :]
     whole = Jaxpr(known.inputs, results, known.eqns, known.name)
+    second.cache[LINEAR] = len(passed)
     kept = prune(whole, [True] * len(results))[0].eqns
     return Split(
         Jaxpr(known.inputs, results, kept, known.name), second, out_linear, sources

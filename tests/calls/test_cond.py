@@ -190,6 +190,23 @@ def test_unused_branches_must_not_reach_cotangents(wrap):
     np.testing.assert_allclose(xs_bar, [2.0, 0.25, 2.0])
 
 
+@pytest.mark.parametrize("shape", [(3,), (200,), (2, 2)], ids=["few", "many", "matrix"])
+@pytest.mark.parametrize("wrap", [lambda f: f, jit])
+def test_unused_branches_must_not_reach_captured_arrays(wrap, shape):
+    xs = jnp.array([1.0, 2.0])
+
+    def total(w, used):
+        roots, whole = lambda x: x * jnp.sqrt(w).sum(), lambda x: x * w.sum()
+        return vmap(lambda u, x: lax.cond(u, roots, whole, x))(used, xs).sum()
+
+    never = jnp.array([False, False])
+    np.testing.assert_allclose(wrap(grad(total))(jnp.zeros(shape), never), 3.0)
+    maps = vmap(grad(total), (None, 0))
+    found = wrap(maps)(jnp.full(shape, 4.0), jnp.array([[False, True], [True, False]]))
+    np.testing.assert_allclose(found[0], 1.5)
+    np.testing.assert_allclose(found[1], 2.25)
+
+
 def test_nested_batches_must_guard_their_branches():
     def chosen(x):
         return lax.switch((x > 0).astype(int), [lambda x: 2.0 * x, jnp.sqrt], x)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import debug, grad, jit, jvp, lax, make_jaxpr, vmap
+from pullback import debug, grad, hessian, jit, jvp, lax, make_jaxpr, vmap
 from pullback.calls.scan import Scan
 from pullback.calls.while_loop import While
 from pullback.core.array import from_host
@@ -129,3 +129,22 @@ def test_the_cotangent_of_a_part_is_as_small_as_the_part():
     loops = [e for e in make_jaxpr(grad(f))(M).eqns if isinstance(e.primitive, Scan)]
     backward = loops[-1].primitive.jaxpr
     assert max(v.aval.size for e in backward.eqns for v in e.outputs) <= 16
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, jit])
+def test_cotangents_come_only_from_a_loop_that_makes_a_step(wrap):
+    def roots(w, n, start):
+        def step(carry):
+            return carry[0] + 1, carry[1] + jnp.sqrt(w)
+
+        return lax.while_loop(lambda c: c[0] < n, step, (0, start), max_steps=3)[1]
+
+    f = wrap(grad(lambda w, n: roots(w, n, 2.0 * w)))
+    assert f(0.0, 0) == 2.0
+    assert f(4.0, 2) == 2.5
+    counts = jnp.array([0, 2])
+    found = wrap(vmap(grad(lambda n, w: roots(w, n, 2.0 * w), 1)))
+    np.testing.assert_allclose(found(counts, jnp.array([0.0, 4.0])), [2.0, 2.5])
+    total = grad(lambda w: vmap(lambda n: roots(w, n, 2.0 * w))(0 * counts).sum())
+    assert wrap(total)(0.0) == 4.0
+    assert wrap(hessian(lambda w: roots(w, 2, w * w)))(4.0) == 2.0 - 2 / 32

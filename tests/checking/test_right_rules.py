@@ -271,3 +271,21 @@ def test_the_report_of_right_rules_is_true():
     report = rule_report(product(), 2.0, 3.0)
     assert report
     assert str(report).endswith("checks passed.")
+
+
+def test_keywords_are_given_by_partial():
+    @functools.partial(custom_jvp, nondiff_argnames="mode")
+    def f(x, *rest, mode, scale=2.0):
+        return x * scale * rest[0]
+
+    @f.defjvp
+    def f_jvp(mode, primals, tangents):
+        x, y, scale = primals
+        x_dot, y_dot, scale_dot = tangents
+        out = f(x, y, mode=mode, scale=scale)
+        return out, x_dot * scale * y + x * scale_dot * y + x * scale * y_dot
+
+    check_rules(functools.partial(f, mode="a", scale=3.0), 2.0, 5.0)
+    text = str(rule_report(functools.partial(f, mode="a"), 2.0, 5.0))
+    assert "rest[0]" in text
+    assert "scale" in text

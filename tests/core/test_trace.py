@@ -1,5 +1,6 @@
 """Traces, what tracers refuse, and evaluation as the outermost trace."""
 
+import copy
 import operator
 import pickle
 import threading
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import dtypes, grad, jit, jvp, lax, make_jaxpr, vmap
+from pullback import custom_jvp, dtypes, grad, jit, jvp, lax, make_jaxpr, vjp, vmap
 from pullback.core.array import Array
 from pullback.core.aval import Aval
 from pullback.core.primitive import Primitive
@@ -168,6 +169,20 @@ def test_value_must_index_lists_while_being_differentiated():
     assert jvp(lambda x: {"b": 2 * x}[f(x)], (1.0,), (1.0,))[1] == 2.0
 
 
+@pytest.mark.parametrize("transform", [jit, grad, vmap])
+def test_copies_of_containers_must_hold_the_traced_value(transform):
+    def f(x):
+        return copy.deepcopy({"x": [x, copy.copy(x)]})["x"][1] * 2.0
+
+    x = jnp.ones(2) if transform is vmap else 1.0
+    np.testing.assert_array_equal(transform(f)(x), 2.0)
+
+
+def test_copy_of_a_pullback_must_be_one():
+    _, pull = vjp(jit(lambda x: {"y": jnp.sin(x) * x}), 1.0)
+    assert copy.deepcopy(pull)({"y": 1.0}) == pull({"y": 1.0})
+
+
 # Values of traces that have ended.
 
 
@@ -184,6 +199,31 @@ def test_leaked_tracer_must_be_refused(transform, arg):
     assert message.startswith("operation sin got a value of type f32[]")
     assert "the transformation that made it has ended" in message
     assert "Return values from the transformed function" in message
+
+
+HELD = None
+
+
+@custom_jvp
+def times_held(x):
+    return HELD * x
+
+
+@pytest.mark.parametrize(
+    ("transform", "arg"), [(grad, 2.0), (vmap, jnp.ones(2))], ids=["grad", "vmap"]
+)
+def test_value_in_a_global_of_a_custom_function_must_not_be_called_ended(
+    monkeypatch, transform, arg
+):
+    def hold(x):
+        monkeypatch.setitem(globals(), "HELD", x)
+        return times_held(2.0)
+
+    with pytest.raises(LeakedTracerError) as caught:
+        transform(hold)(arg)
+    message = str(caught.value)
+    assert "runs outside of that transformation" in message
+    assert "what stands in globals is not found" in message
 
 
 # The current trace.

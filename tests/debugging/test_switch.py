@@ -96,3 +96,23 @@ def test_nothing_is_looked_at_while_it_is_off():
         f(0.0)
     assert np.isnan(f(0.0))
     assert type(EVAL) is EvalTrace
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, jit], ids=["eager", "jit"])
+def test_nan_of_a_forward_rule_is_of_the_forward_pass(wrap):
+    f = custom_vjp(lambda x: x)
+    f.defvjp(lambda x: (f(x), jnp.log(-x)), lambda res, g: (g * res,))
+    with config.context(debug_nans=True):
+        with pytest.raises(NanError) as caught:
+            grad(wrap(f))(2.0)
+    assert "from (-2), in the forward pass, in custom_vjp fwd rule" in str(caught.value)
+    assert "derivative of" not in str(caught.value)
+
+
+def test_product_in_a_backward_rule_is_not_said_to_be_of_a_cotangent():
+    f = custom_vjp(lambda x: x)
+    f.defvjp(lambda x: (x, x), lambda x, g: (g / x * 0.0,))
+    with config.context(debug_nans=True):
+        with pytest.raises(NanError, match="Zero times infinity") as caught:
+            grad(f)(0.0)
+    assert "zero cotangent" not in str(caught.value)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-import pullback.numpy as jnp
-from pullback import jit, vjp
+from pullback import jit
 from pullback.core.array import from_host
 from pullback.primitives import table
 
@@ -22,12 +21,3 @@ def test_distances_of_shifts_may_be_python_numbers(shift, dtype):
     assert found.dtype == dtype
     np.testing.assert_array_equal(found, shift(x, wide))
     np.testing.assert_array_equal(jit(lambda x: shift(x, 3))(x), found)
-
-
-def test_guard_must_keep_cotangents_from_what_is_not_used():
-    used = jnp.array([[True], [False]])
-    y, pull = vjp(lambda x: table.guard(used, x), jnp.array([1.0, 2.0]))
-    np.testing.assert_array_equal(y, [[1, 2], [1, 2]])
-    np.testing.assert_array_equal(pull(jnp.full((2, 2), jnp.inf))[0], [jnp.inf] * 2)
-    (x_bar,) = pull(jnp.array([[3.0, 4.0], [jnp.nan, jnp.inf]]))
-    np.testing.assert_array_equal(x_bar, [3, 4])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import custom_jvp, custom_vjp, grad, jit, jvp, vjp, vmap
+from pullback import config, custom_jvp, custom_vjp, grad, jit, jvp, vjp, vmap
 from pullback.errors import (
     RuleArityError,
     RuleDtypeError,
@@ -558,3 +558,67 @@ def test_value_leaked_from_fwd_to_bwd_through_a_variable():
     message = " ".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
     assert "bwd" in message
     assert HERE in message
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, jit], ids=["eager", "jit"])
+def test_type_that_depends_on_a_global_may_change(wrap):
+    count = 2
+
+    @custom_jvp
+    def head(x):
+        return x[:count] if count < 4 else {"all": x}
+
+    head.defjvp(lambda p, t: (head(*p), head(*t)))
+    x = jnp.arange(4.0)
+    for now in (2, 3, 1, 4):
+        count = now
+        y, y_dot = wrap(lambda x: jvp(head, (x,), (x,)))(x)
+        np.testing.assert_array_equal(y["all"] if count == 4 else y, x[:count])
+        np.testing.assert_array_equal(y_dot["all"] if count == 4 else y_dot, x[:count])
+
+
+def test_type_that_depends_on_a_switch_may_change():
+    @custom_vjp
+    def widest(x):
+        return x.astype(float)
+
+    widest.defvjp(lambda x: (widest(x), None), lambda res, g: (g,))
+    x = jnp.float32(1.0)
+    assert grad(widest)(x).dtype == "float32"
+    with config.context(enable_x64=True):
+        assert vjp(widest, x)[0].dtype == "float64"
+        assert grad(widest)(x) == 1.0
+    assert vjp(widest, x)[0].dtype == "float32"
+
+
+def test_rule_is_wrong_still_where_the_type_has_changed():
+    count = 2
+
+    @custom_vjp
+    def head(x):
+        return x[:count]
+
+    head.defvjp(lambda x: (x[:size], None), lambda res, g: (jnp.zeros(4),))
+    x, size = jnp.arange(4.0), 2
+    grad(lambda x: head(x).sum())(x)
+    count, size = 3, 1
+    with pytest.raises(RuleShapeError, match=r"f32\[1\]; the function's is f32\[3\]"):
+        grad(lambda x: head(x).sum())(x)
+
+
+def test_exception_of_bwd_keeps_what_it_was_raised_from():
+    @custom_vjp
+    def f(x):
+        return x
+
+    def bwd(res, g):
+        try:
+            return res["missing"]
+        except KeyError as error:
+            raise ValueError("no residual") from error
+
+    f.defvjp(lambda x: (x, {}), bwd)
+    for wrapped in (f, jit(f)):
+        with pytest.raises(ValueError, match="no residual") as caught:
+            grad(wrapped)(1.0)
+        assert isinstance(caught.value.__cause__, KeyError)

@@ -305,3 +305,46 @@ def test_nondiff_function_capturing_a_tracer_just_works_under_jit_and_vmap():
 
     assert jit(h)(3.0, 1.0) == 3.0
     np.testing.assert_array_equal(vmap(h)(jnp.array([3.0, 4.0]), jnp.ones(2)), [3, 4])
+
+
+@pytest.mark.parametrize("rest", [(), (1.0,), (1.0, 2.0)], ids=len)
+@pytest.mark.parametrize("wrap", [lambda f: f, jit], ids=["eager", "jit"])
+def test_keyword_only_names_are_marked_beside_variable_arguments(wrap, rest):
+    @functools.partial(custom_jvp, nondiff_argnums=0, nondiff_argnames="mode")
+    def total(what, x, *rest, mode, y=2.0):
+        assert (what, mode) == ("what", "mode")
+        return x * y + sum(rest)
+
+    @total.defjvp
+    def total_jvp(what, mode, primals, tangents):
+        x, *rest, y = primals
+        x_dot, *rest_dots, y_dot = tangents
+        out = total(what, x, *rest, mode=mode, y=y)
+        return out, 10.0 * (y * x_dot + x * y_dot + sum(rest_dots))
+
+    f = wrap(lambda x, y, *rest: total("what", x, *rest, mode="mode", y=y))
+    found = grad(f, tuple(range(2 + len(rest))))(3.0, 4.0, *rest)
+    assert found == (40.0, 30.0, *[10.0] * len(rest))
+
+
+def test_variable_arguments_are_named_by_their_number():
+    f = custom_vjp(lambda x, *rest, y=1.0: x, nondiff_argnums=-1)
+    with pytest.raises(TypeError, match=r"argument `rest\[1\]` .* is a str"):
+        grad(f)(1.0, 2.0, "text")
+    f.defvjp(lambda x, *rest, y: (x, None), lambda y, res, g: (g, "text"))
+    with pytest.raises(TypeError, match=r"argument `rest\[0\]` .* a str where"):
+        grad(f)(1.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"nondiff_argnums": "b"}, "holds 'b', which is no integer"),
+        ({"nondiff_argnums": (1.5,)}, "holds 1.5, which is no integer"),
+        ({"nondiff_argnums": 1.5}, "holds 1.5, which is no integer"),
+        ({"nondiff_argnames": "rest"}, "stands for any number of arguments"),
+    ],
+)
+def test_marks_that_are_no_position_or_name_are_told(options, message):
+    with pytest.raises(ArgumentError, match=message):
+        custom_jvp(lambda a, *rest: a, **options)

@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import custom_jvp, custom_vjp, grad, jit, jvp, tree_util, vjp, vmap
+from pullback import (
+    custom_jvp,
+    custom_vjp,
+    grad,
+    jit,
+    jvp,
+    tree_util,
+    value_and_grad,
+    vjp,
+    vmap,
+)
 from pullback.errors import ArgumentError, MissingCustomRule, RuleArityError
 
 BOTH = pytest.mark.parametrize("decorator", [custom_jvp, custom_vjp])
@@ -536,3 +546,16 @@ def test_vjp_through_a_decorated_builtin():
     f.defvjp(lambda x: (abs(x), None), lambda res, g: (g,))
     _, pull = vjp(f, -2.0)
     assert pull(1.0) == (1.0,)
+
+
+def test_redefining_half_of_a_rule_takes_its_plain_form():
+    f = custom_vjp(lambda x: x)
+    f.defvjp_with_logs(lambda x: (x, None), lambda res, g: ((2.0 * g,), {"g": g}))
+    f.def_bwd(lambda res, g: (3.0 * g,))
+    assert grad(f)(1.0) == 3.0
+    f.defvjp(lambda x: (x.value, None), lambda res, g: (4.0 * g,), symbolic_zeros=True)
+    f.def_fwd(lambda x: (2.0 * x, None))
+    assert value_and_grad(f)(1.0) == (2.0, 4.0)
+    f.defvjp(lambda x: (x.value, None), lambda res, g: (4.0 * g,), symbolic_zeros=True)
+    f.defvjp_with_logs(lambda x: (2.0 * x, None), lambda res, g: ((5.0 * g,), {}))
+    assert value_and_grad(f)(1.0) == (2.0, 5.0)

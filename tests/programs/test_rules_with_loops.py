@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import checkpoint, custom_jvp, grad, jit, jvp, lax, linearize, vmap
+from pullback import (
+    checkpoint,
+    custom_jvp,
+    custom_vjp,
+    grad,
+    jit,
+    jvp,
+    lax,
+    linearize,
+    vmap,
+)
 
 
 def scanned(x):
@@ -122,3 +132,27 @@ def test_rule_with_a_branch_over_primal_and_tangent_together(use):
 
     x = jnp.float32(0.7)
     np.testing.assert_allclose(USES[use](f)(x), USES[use](branched)(x), rtol=1e-5)
+
+
+@pytest.mark.parametrize("decorator", [custom_jvp, custom_vjp])
+def test_constants_of_a_function_in_a_mapped_branch(decorator):
+    weights = jnp.array([1.0, 2.0, 3.0])
+
+    @decorator
+    def f(x):
+        return (x * weights).sum()
+
+    if decorator is custom_jvp:
+        f.defjvps(lambda t, ans, x: 10.0 * t * weights.sum())
+    else:
+        f.defvjp(lambda x: (f(x), None), lambda res, g: (10.0 * g * weights.sum(),))
+    xs = jnp.array([1.0, -1.0])
+
+    def branches(x):
+        return lax.cond(x > 0, f, lambda x: 2.0 * x, x)
+
+    for wrap in (lambda f: f, jit):
+        np.testing.assert_array_equal(wrap(vmap(branches))(xs), [6.0, -2.0])
+        np.testing.assert_array_equal(wrap(vmap(grad(branches)))(xs), [60.0, 2.0])
+        total = wrap(grad(lambda xs: vmap(branches)(xs).sum()))
+        np.testing.assert_array_equal(total(xs), [60.0, 2.0])

@@ -20,7 +20,7 @@ from pullback import (
     vjp,
     vmap,
 )
-from pullback.errors import GradError
+from pullback.errors import DtypeError, GradError
 
 Point = collections.namedtuple("Point", "x y")
 WRAPS = pytest.mark.parametrize("wrap", [lambda f: f, jit], ids=["eager", "jit"])
@@ -318,6 +318,7 @@ def test_residuals_come_back_as_they_were(wrap):
         "text": "a",
         "function": np.sin,
         "dtype": jnp.float32,
+        "numpy type": np.float32,
         "numpy dtype": np.dtype("int8"),
         "int": 3,
         "bool": True,
@@ -385,6 +386,10 @@ def test_bare_cotangent_for_a_function_of_one_argument(wrap):
     f = with_bwd(lambda d: d["a"], lambda res, g: {"a": 3.0 * g})
     assert grad(wrap(f))({"a": 1.0}) == {"a": 3.0}
     assert grad(wrap(with_bwd(lambda x: x, lambda res, g: None)))(1.0) == 0.0
+    f = with_bwd(lambda p: p[0], lambda res, g: (4.0 * g,))
+    assert grad(wrap(f))((1.0,)) == (4.0,)
+    f = with_bwd(lambda p: p[0][0], lambda res, g: ((4.0 * g,),))
+    assert grad(wrap(f))(((1.0,),)) == ((4.0,),)
 
 
 @WRAPS
@@ -475,3 +480,25 @@ def test_unused_output_gives_zero_cotangents(wrap):
 def test_output_that_is_an_input(wrap):
     f = with_jvp(lambda x, y: (y, x), lambda p, t: (t[1], t[0]))
     assert grad(lambda x, y: wrap(f)(x, y)[0] * 3.0, (0, 1))(1.0, 2.0) == (0.0, 3.0)
+
+
+@WRAPS
+def test_integer_tangent_has_zeros_like_it(wrap):
+    @custom_jvp
+    def count_up(x, n):
+        return x * n, n + 1
+
+    @count_up.defjvp
+    def count_up_jvp(primals, tangents):
+        x_dot, n_dot = tangents
+        return count_up(*primals), (x_dot * primals[1], jnp.zeros_like(n_dot))
+
+    assert grad(wrap(lambda x: count_up(*count_up(x, 1))[0]))(2.0) == 2.0
+
+
+def test_computing_with_the_tangent_of_an_integer_is_explained():
+    (none,) = vjp(lambda n: 2.0 * n, 3)[1](1.0)
+    assert repr(none) == "Array(no numbers, shape=(), dtype=float0)"
+    for compute in (lambda t: 2.0 * t, jnp.sin, lambda t: -t, lambda t: t + t):
+        with pytest.raises(DtypeError, match=r"float0, holds no number.*return None"):
+            compute(none)

@@ -18,6 +18,7 @@ from pullback import (
     jacrev,
     jit,
     jvp,
+    tree_util,
     value_and_grad,
     vmap,
 )
@@ -459,3 +460,27 @@ def test_standard_basis_must_have_one_array_an_element():
 
 def test_index_axis_must_take_the_first_along_an_axis():
     np.testing.assert_array_equal(index_axis(jnp.arange(6).reshape(2, 3), 1), [0, 3])
+
+
+def test_integer_in_a_callable_container_is_named():
+    @tree_util.register_pytree_node_class
+    class Scale:
+        def __init__(self, by, count):
+            self.parts = by, count
+
+        def __call__(self, x):
+            return x * self.parts[0]
+
+        def tree_flatten(self):
+            return self.parts, None
+
+        @classmethod
+        def tree_unflatten(cls, _, parts):
+            return cls(*parts)
+
+    with pytest.raises(
+        GradError, match=r"respect to f\[.*1.*\], which has dtype int32"
+    ):
+        grad(lambda f: f(2.0))(Scale(3.0, 4))
+    with pytest.raises(GradError, match=r"respect to f\['n'\], which has dtype int32"):
+        grad(lambda f: f["f"](2.0))({"f": jnp.sin, "n": 4})

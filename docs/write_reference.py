@@ -68,7 +68,7 @@ def said_of(name: str, value: Any) -> str:
         return "A policy."
     if name == "config":
         return "Switches of the whole library: `config.update(name, value)`."
-    if not callable(value):
+    if not callable(value) and " object at 0x" not in str(value):
         return f"`{value}`"
     if isinstance(value, functools.partial):
         value = value.func

@@ -24,6 +24,7 @@ __all__ = [
     "as_weak_as",
     "bounds",
     "convert",
+    "number_dtype",
     "promote",
     "promote_arrays",
     "to_inexact",
@@ -119,6 +120,21 @@ def wrapped(number: Any, dtype: Dtype) -> int:
 def promote_arrays(who: str, *xs: Any, inexact: bool = False) -> list[Value]:
     """Bring operands to their common dtype, Python scalars becoming arrays."""
     return promote(who, *xs, inexact=inexact, scalars=False)
+
+
+def number_dtype(given: list[Any]) -> Dtype:
+    """Give the common dtype of numbers and arrays; booleans count as integers."""
+    pairs = [
+        (dtypes.scalar_dtype(type(v)), True)
+        if type(v) in SCALARS
+        else (
+            dtypes.canonical(getattr(v, "dtype", None) or np.result_type(v)),
+            getattr(v, "weak_type", False),
+        )
+        for v in given
+    ]
+    found = dtypes.promote(*pairs)[0]
+    return dtypes.scalar_dtype(int) if found == dtypes.bool_ else found
 
 
 def as_weak_as(x: Value, out: Value) -> Value:

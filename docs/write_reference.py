@@ -22,6 +22,8 @@ MODULES = {
     "pullback.ode": "Differential equations; see [its page](ode.md).",
     "pullback.custom_batching": "Batching rules; see "
     "[Batching and transposition](batching_and_transposition.md).",
+    "pullback.ad_checkpoint": "What a derivative keeps; see "
+    "[Loops and memory](loops_and_memory.md).",
     "pullback.checkpoint_policies": "What a checkpointed function keeps; see "
     "[Loops and memory](loops_and_memory.md).",
     "pullback.test_util": "Is a rule right? See [its page](checking_rules.md).",
@@ -29,6 +31,10 @@ MODULES = {
     "pullback.extend": "See [New operations](new_operations.md).",
     "pullback.tree": "Containers of arrays.",
     "pullback.tree_util": "The same, by the names of the ecosystem.",
+    "pullback.flatten_util": "Containers as vectors.",
+    "pullback.typing": "Types for annotations.",
+    "pullback.custom_derivatives": "Custom rules, by the names of the ecosystem.",
+    "pullback.ops": "Reductions of segments.",
     "pullback.random": "Random numbers, from keys.",
     "pullback.nn": "Functions that neural networks are made of.",
     "pullback.nn.initializers": "Initial weights.",

@@ -200,8 +200,22 @@ def _promote(operands: tuple[tuple[Dtype, bool], ...], x64: bool) -> tuple[Dtype
 
 
 def promote(*operands: tuple[Dtype, bool]) -> tuple[Dtype, bool]:
-    """Give the common dtype of (dtype, weak) pairs, and whether it is weak."""
-    return _promote(operands, config.enable_x64)
+    """Give the common dtype of (dtype, weak) pairs, and whether it is weak.
+
+    Raises:
+        DtypeError: they differ, and `config.numpy_dtype_promotion` is "strict".
+    """
+    found = _promote(operands, config.enable_x64)
+    if config.numpy_dtype_promotion == "strict":
+        strong = {d for d, weak in operands if not weak}
+        if strong and strong != {found[0]}:
+            names = ", ".join(short(d) + " (weak)" * weak for d, weak in operands)
+            raise DtypeError(
+                f"operands of dtypes {names} meet while numpy_dtype_promotion is "
+                "'strict'.",
+                mend="Convert one of them with astype first.",
+            )
+    return found
 
 
 def promote_types(a: Any, b: Any) -> Dtype:

@@ -56,6 +56,10 @@ def missing_name(module: str, name: str) -> MissingName:
     )
 
 
+class DeletedArrayError(PullbackError, RuntimeError):
+    """The value of an array that was deleted."""
+
+
 class NotAnArrayError(PullbackError, TypeError):
     """A value that is no array, scalar or traced value, where one is wanted."""
 

@@ -580,6 +580,11 @@ def backend() -> Backend:
         return _only_backend()
 
 
+def loaded() -> bool:
+    """Whether the compiler has been loaded."""
+    return _only_backend.cache_info().currsize > 0
+
+
 @functools.cache
 def _only_backend() -> Backend:
     return Backend()

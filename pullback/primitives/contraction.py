@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes
+from pullback.config import config
 from pullback.core.aval import Aval
 from pullback.core.origin import called_at
 from pullback.core.primitive import Primitive
@@ -245,7 +246,8 @@ def canonical_precision(precision: Any) -> tuple[str, str]:
         ArgumentError: there is no such precision.
     """
     if precision is None:
-        return "DEFAULT", "DEFAULT"
+        name = config.default_matmul_precision.upper()
+        return name, name
     pair = precision if isinstance(precision, (tuple, list)) else (precision,) * 2
     names = [str(getattr(p, "name", p) or "default").upper() for p in pair]
     if len(names) != 2 or not {"DEFAULT", "HIGH", "HIGHEST"}.issuperset(names):

@@ -34,6 +34,7 @@ MODULES = {
     "pullback.flatten_util": "Containers as vectors.",
     "pullback.typing": "Types for annotations.",
     "pullback.custom_derivatives": "Custom rules, by the names of the ecosystem.",
+    "pullback.image": "Images made larger or smaller.",
     "pullback.ops": "Reductions of segments.",
     "pullback.random": "Random numbers, from keys.",
     "pullback.nn": "Functions that neural networks are made of.",

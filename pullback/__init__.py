@@ -86,6 +86,7 @@ if _TYPE_CHECKING:
     from pullback import debug as debug
     from pullback import extend as extend
     from pullback import flatten_util as flatten_util
+    from pullback import image as image
     from pullback import implicit as implicit
     from pullback import lax as lax
     from pullback import nn as nn
@@ -116,6 +117,7 @@ _LATE = frozenset(
         "debug",
         "extend",
         "flatten_util",
+        "image",
         "implicit",
         "lax",
         "nn",

@@ -61,6 +61,7 @@ LAYERS = (
             "extend",
             "external",
             "flatten_util",
+            "image",
             "implicit",
             "lax",
             "nn",

@@ -209,6 +209,7 @@ LATE_MODULES = {
     "debug",
     "extend",
     "flatten_util",
+    "image",
     "implicit",
     "lax",
     "nn",

@@ -18,6 +18,7 @@ PAGE = Path(__file__).with_name("reference.md")
 MODULES = {
     "pullback": "Transformations, custom rules, and what goes with them.",
     "pullback.lax": "Operations without promotion, control flow, solvers as functions.",
+    "pullback.lax.linalg": "Matrix factors as the operations give them.",
     "pullback.implicit": "Solvers; see [Solvers](solvers.md).",
     "pullback.ode": "Differential equations; see [its page](ode.md).",
     "pullback.custom_batching": "Batching rules; see "

@@ -100,6 +100,14 @@ class LeakedTracerError(PullbackError, RuntimeError):
     """A traced value used after the transformation that made it has ended."""
 
 
+#: The ecosystem's names of the five above.
+ConcretizationTypeError = ConcretizationError
+TracerBoolConversionError = TracerBoolError
+TracerIntegerConversionError = TracerIntegerError
+TracerArrayConversionError = TracerArrayError
+UnexpectedTracerError = LeakedTracerError
+
+
 class RuleError(PullbackError, TypeError):
     """A custom rule whose output does not fit its function."""
 

@@ -271,11 +271,14 @@ def hypot(x: Any, y: Any) -> Value:
     """Give sqrt(x^2 + y^2) without overflow; the derivative at (0, 0) is 0."""
     x, y = promote_arrays("hypot", x, y, inexact=True)
     real_only(x, "hypot")
-    x, y = table.abs(x), table.abs(y)
-    large, small = table.max(x, y), table.min(x, y)
+    # Chosen, not by max and min, and with their signs: so the formula that is
+    # differentiated twice is smooth where |x| = |y|, and where the smaller is 0.
+    swapped = table.lt(table.abs(x), table.abs(y))
+    large, small = table.select(swapped, y, x), table.select(swapped, x, y)
     flat = table.eq(large, zero_like(large))
     ratio = table.div(small, table.select(flat, table.add(large, one_like(x)), large))
     length = table.sqrt(table.add(table.mul(ratio, ratio), one_like(ratio)))
+    large = table.abs(large)
     out = table.select(flat, large, table.mul(large, length))
     infinite = table.or_(isinf(x), isinf(y))
     return as_weak_as(x, table.select(infinite, _infinity(out), out))

@@ -268,7 +268,7 @@ class Backend:
         if self.platform != "cpu":
             return self._copied_to_host(buffer)
         dtype = buffer.aval.dtype
-        if dtype.char in _FORMATS:
+        if dtype.isbuiltin == 1 and dtype.char in _FORMATS:
             view = np.asarray(memoryview(buffer))
             return view if view.ndim else view[()]
         return view_of_address(buffer, dtype)

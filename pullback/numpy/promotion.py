@@ -37,9 +37,7 @@ INTEGRAL = frozenset(np.dtype(c).num for c in "bhilqBHILQ")
 FLOATING = frozenset(np.dtype(c).num for c in "efdFD")
 NUMERIC = INTEGRAL | FLOATING
 #: The numbers of all real and complex floating-point dtypes.
-INEXACT = FLOATING | {
-    d.num for d in (dtypes.bfloat16, dtypes.float8_e4m3fn, dtypes.float8_e5m2)
-}
+INEXACT = FLOATING | {d.num for d in (dtypes.bfloat16, *dtypes.EIGHT_BITS)}
 _BOOL = np.dtype(np.bool_).num
 
 

@@ -31,9 +31,7 @@ Axes = tuple[int, ...]
 DimensionNumbers = tuple[tuple[Axes, Axes], tuple[Axes, Axes]]
 
 #: Products of these are computed in float32 and rounded once, as the compiler does.
-_NARROW = frozenset(
-    (dtypes.bfloat16, dtypes.float16, dtypes.float8_e4m3fn, dtypes.float8_e5m2)
-)
+_NARROW = frozenset((dtypes.bfloat16, dtypes.float16, *dtypes.EIGHT_BITS))
 
 
 @frozen

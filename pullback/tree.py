@@ -232,12 +232,17 @@ def _stopped(path: Path, x: Any, is_leaf: Callable[[Path, Any], bool]) -> Any:
     """Put the nodes that are to be leaves where flattening stops."""
     if is_leaf(path, x) or (x is not None and leaf_structure == structure(x)):
         return _Stop(x)
-    level = one_level(x)
-    inside = [
-        _stopped((*path, _step(level, e, x)), c, is_leaf)
-        for e, c in zip(level.entries, level.children)
-    ]
-    return level.unflatten_func(level.metadata, inside)
+    pairs, treedef = _children(x)
+    inside = [_stopped((*path, key), child, is_leaf) for key, child in pairs]
+    return treedef.unflatten(inside)
+
+
+def _children(x: Any) -> tuple[list[tuple[Any, Any]], TreeDef]:
+    """Give the children of a container with their keys, and what rebuilds it."""
+    accessors, found, treedef = optree.tree_flatten_with_accessor(
+        x, lambda y: y is not x, namespace=_NAMESPACE
+    )
+    return [(_key(a[0]), child) for a, child in zip(accessors, found)], treedef
 
 
 def leaves_with_path(
@@ -325,9 +330,7 @@ def flatten_one_level(tree: Any) -> tuple[list[Any], Any]:
 def flatten_one_level_with_keys(tree: Any) -> tuple[list[tuple[Any, Any]], Any]:
     """Give a container's children with their keys, and its static data."""
     level = _level(tree)
-    return [
-        (_step(level, e, tree), c) for e, c in zip(level.entries, level.children)
-    ], level.metadata
+    return _children(tree)[0], level.metadata
 
 
 def _level(x: Any) -> Any:
@@ -337,11 +340,6 @@ def _level(x: Any) -> Any:
             mend="Ask is_leaf first, or register its class as a container.",
         )
     return one_level(x)
-
-
-def _step(level: Any, entry: Any, x: Any) -> Any:
-    """Give the step to a child."""
-    return _key(level.path_entry_type(entry, type(x), level.kind))
 
 
 def is_node_class(cls: type) -> bool:

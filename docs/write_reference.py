@@ -18,10 +18,13 @@ PAGE = Path(__file__).with_name("reference.md")
 MODULES = {
     "pullback": "Transformations, custom rules, and what goes with them.",
     "pullback.lax": "Operations without promotion, control flow, solvers as functions.",
+    "pullback.lax.linalg": "Matrix factors as the operations give them.",
     "pullback.implicit": "Solvers; see [Solvers](solvers.md).",
     "pullback.ode": "Differential equations; see [its page](ode.md).",
     "pullback.custom_batching": "Batching rules; see "
     "[Batching and transposition](batching_and_transposition.md).",
+    "pullback.ad_checkpoint": "What a derivative keeps; see "
+    "[Loops and memory](loops_and_memory.md).",
     "pullback.checkpoint_policies": "What a checkpointed function keeps; see "
     "[Loops and memory](loops_and_memory.md).",
     "pullback.test_util": "Is a rule right? See [its page](checking_rules.md).",
@@ -29,6 +32,11 @@ MODULES = {
     "pullback.extend": "See [New operations](new_operations.md).",
     "pullback.tree": "Containers of arrays.",
     "pullback.tree_util": "The same, by the names of the ecosystem.",
+    "pullback.flatten_util": "Containers as vectors.",
+    "pullback.typing": "Types for annotations.",
+    "pullback.custom_derivatives": "Custom rules, by the names of the ecosystem.",
+    "pullback.image": "Images made larger or smaller.",
+    "pullback.ops": "Reductions of segments.",
     "pullback.random": "Random numbers, from keys.",
     "pullback.nn": "Functions that neural networks are made of.",
     "pullback.nn.initializers": "Initial weights.",
@@ -68,7 +76,7 @@ def said_of(name: str, value: Any) -> str:
         return "A policy."
     if name == "config":
         return "Switches of the whole library: `config.update(name, value)`."
-    if not callable(value):
+    if not callable(value) and " object at 0x" not in str(value):
         return f"`{value}`"
     if isinstance(value, functools.partial):
         value = value.func

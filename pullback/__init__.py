@@ -39,15 +39,27 @@ with _resting_collector():
     from pullback.primitives.callbacks import pure_callback as pure_callback
     from pullback.primitives.strong import strong_zeros as strong_zeros
     from pullback.runtime import block_until_ready as block_until_ready
+    from pullback.runtime import clear_caches as clear_caches
+    from pullback.runtime import copy_to_host_async as copy_to_host_async
+    from pullback.runtime import debug_nans as debug_nans
     from pullback.runtime import default_backend as default_backend
+    from pullback.runtime import default_matmul_precision as default_matmul_precision
     from pullback.runtime import device_count as device_count
     from pullback.runtime import device_get as device_get
     from pullback.runtime import device_put as device_put
     from pullback.runtime import devices as devices
     from pullback.runtime import disable_jit as disable_jit
+    from pullback.runtime import effects_barrier as effects_barrier
     from pullback.runtime import enable_x64 as enable_x64
+    from pullback.runtime import ensure_compile_time_eval as ensure_compile_time_eval
     from pullback.runtime import local_device_count as local_device_count
     from pullback.runtime import local_devices as local_devices
+    from pullback.runtime import named_call as named_call
+    from pullback.runtime import named_scope as named_scope
+    from pullback.runtime import numpy_dtype_promotion as numpy_dtype_promotion
+    from pullback.runtime import process_count as process_count
+    from pullback.runtime import process_index as process_index
+    from pullback.runtime import typeof as typeof
     from pullback.transforms.derivatives import grad as grad
     from pullback.transforms.derivatives import hessian as hessian
     from pullback.transforms.derivatives import jacfwd as jacfwd
@@ -69,15 +81,21 @@ with _resting_collector():
 globals()["Array"] = core.array.Operators
 
 if _TYPE_CHECKING:
+    from pullback import ad_checkpoint as ad_checkpoint
+    from pullback import custom_derivatives as custom_derivatives
     from pullback import debug as debug
     from pullback import extend as extend
+    from pullback import flatten_util as flatten_util
+    from pullback import image as image
     from pullback import implicit as implicit
     from pullback import lax as lax
     from pullback import nn as nn
     from pullback import ode as ode
+    from pullback import ops as ops
     from pullback import random as random
     from pullback import scipy as scipy
     from pullback import test_util as test_util
+    from pullback import typing as typing
     from pullback.core.array import Array as Array
     from pullback.drawing.picture import draw as draw
     from pullback.implicit.decorator import implicit_diff as implicit_diff
@@ -94,15 +112,21 @@ __version__ = "0.1.0"
 #: Namespaces that are imported when first asked for: a sixth of the import's time.
 _LATE = frozenset(
     (
+        "ad_checkpoint",
+        "custom_derivatives",
         "debug",
         "extend",
+        "flatten_util",
+        "image",
         "implicit",
         "lax",
         "nn",
         "ode",
+        "ops",
         "random",
         "scipy",
         "test_util",
+        "typing",
     )
 )
 #: Functions that are, and the modules that they come from.

@@ -20,6 +20,8 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "call_path": ("fast", "python", "numpy"),
     "strong_zeros": (False, True),
     "keep_memory": (True, False),
+    "default_matmul_precision": ("default", "high", "highest"),
+    "numpy_dtype_promotion": ("standard", "strict"),
 }
 
 #: Called after a switch was set, so that the compiled call path takes notice.
@@ -41,6 +43,10 @@ class Config:
         strong_zeros: a zero tangent stays zero through an infinite partial.
         keep_memory: up to 128 MB of freed memory stay with the process, which makes
             large results cheap; read once, when the first program is compiled.
+        default_matmul_precision: "default", "high" or "highest": how accurately
+            accelerators multiply where no precision is given.
+        numpy_dtype_promotion: "standard", or "strict": operands of different dtypes are
+            refused, unless all but one are Python numbers.
     """
 
     __slots__ = (*_CHOICES, "epoch")
@@ -55,6 +61,8 @@ class Config:
     call_path: str
     strong_zeros: bool
     keep_memory: bool
+    default_matmul_precision: str
+    numpy_dtype_promotion: str
     #: How often programs compiled before went out of date; part of their keys.
     epoch: int
 

@@ -24,6 +24,17 @@ float16, float32, float64 = (np.dtype(f"f{n}") for n in (2, 4, 8))
 bfloat16 = np.dtype(ml_dtypes.bfloat16)
 float8_e4m3fn = np.dtype(ml_dtypes.float8_e4m3fn)
 float8_e5m2 = np.dtype(ml_dtypes.float8_e5m2)
+float8_e3m4 = np.dtype(ml_dtypes.float8_e3m4)
+float8_e4m3 = np.dtype(ml_dtypes.float8_e4m3)
+float8_e4m3b11fnuz = np.dtype(ml_dtypes.float8_e4m3b11fnuz)
+float8_e4m3fnuz = np.dtype(ml_dtypes.float8_e4m3fnuz)
+float8_e5m2fnuz = np.dtype(ml_dtypes.float8_e5m2fnuz)
+#: The eight-bit floats: exponent and mantissa, and what they lack ("fn": infinities,
+#: "uz": negative zero).
+EIGHT_BITS = (
+    *(float8_e4m3fn, float8_e5m2, float8_e3m4, float8_e4m3),
+    *(float8_e4m3b11fnuz, float8_e4m3fnuz, float8_e5m2fnuz),
+)
 complex64, complex128 = np.dtype("c8"), np.dtype("c16")
 #: The dtype of tangents of integers and booleans: it holds nothing.
 float0 = np.dtype([("float0", np.void, 0)])
@@ -34,12 +45,11 @@ _NARROW: dict[Dtype, Dtype] = {
     float64: float32,
     complex128: complex64,
 }
-FLOATS = frozenset((bfloat16, float8_e4m3fn, float8_e5m2, float16, float32, float64))
+FLOATS = frozenset((bfloat16, *EIGHT_BITS, float16, float32, float64))
 _SHORT: dict[Dtype, str] = {
     bool_: "bool",
     bfloat16: "bf16",
-    float8_e4m3fn: "f8_e4m3fn",
-    float8_e5m2: "f8_e5m2",
+    **{d: d.name.replace("float8", "f8") for d in EIGHT_BITS},
     float0: "float0",
     complex64: "c64",
     complex128: "c128",
@@ -73,9 +83,8 @@ _ABOVE: dict[_Node, tuple[_Node, ...]] = {
     int16: (int32,),
     int32: (int64,),
     int64: (float,),
-    float: (float8_e4m3fn, float8_e5m2, bfloat16, float16, complex),
-    float8_e4m3fn: (bfloat16, float16),
-    float8_e5m2: (bfloat16, float16),
+    float: (*EIGHT_BITS, bfloat16, float16, complex),
+    **{d: (bfloat16, float16) for d in EIGHT_BITS},
     bfloat16: (float32,),
     float16: (float32,),
     float32: (float64, complex64),
@@ -212,8 +221,22 @@ def no_number(where: str = "") -> DtypeError:
 
 
 def promote(*operands: tuple[Dtype, bool]) -> tuple[Dtype, bool]:
-    """Give the common dtype of (dtype, weak) pairs, and whether it is weak."""
-    return _promote(operands, config.enable_x64)
+    """Give the common dtype of (dtype, weak) pairs, and whether it is weak.
+
+    Raises:
+        DtypeError: they differ, and `config.numpy_dtype_promotion` is "strict".
+    """
+    found = _promote(operands, config.enable_x64)
+    if config.numpy_dtype_promotion == "strict":
+        strong = {d for d, weak in operands if not weak}
+        if strong and strong != {found[0]}:
+            names = ", ".join(short(d) + " (weak)" * weak for d, weak in operands)
+            raise DtypeError(
+                f"operands of dtypes {names} meet while numpy_dtype_promotion is "
+                "'strict'.",
+                mend="Convert one of them with astype first.",
+            )
+    return found
 
 
 def promote_types(a: Any, b: Any) -> Dtype:

@@ -56,6 +56,10 @@ def missing_name(module: str, name: str) -> MissingName:
     )
 
 
+class DeletedArrayError(PullbackError, RuntimeError):
+    """The value of an array that was deleted."""
+
+
 class NotAnArrayError(PullbackError, TypeError):
     """A value that is no array, scalar or traced value, where one is wanted."""
 
@@ -94,6 +98,14 @@ class TracerArrayError(ConcretizationError):
 
 class LeakedTracerError(PullbackError, RuntimeError):
     """A traced value used after the transformation that made it has ended."""
+
+
+#: The ecosystem's names of the five above.
+ConcretizationTypeError = ConcretizationError
+TracerBoolConversionError = TracerBoolError
+TracerIntegerConversionError = TracerIntegerError
+TracerArrayConversionError = TracerArrayError
+UnexpectedTracerError = LeakedTracerError
 
 
 class RuleError(PullbackError, TypeError):

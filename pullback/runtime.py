@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from pullback import tree
-from pullback.backend.xla import backend
+from pullback.backend.xla import backend, loaded
+from pullback.calls.jit import jit
 from pullback.config import config
+from pullback.core import origin
 from pullback.core.array import Array
-from pullback.core.calling import as_value
+from pullback.core.aval import Aval
+from pullback.core.calling import as_value, check_callable
+from pullback.core.primitive import Primitive
+from pullback.core.trace import (
+    EVAL,
+    Trace,
+    Tracer,
+    Value,
+    aval_of,
+    current_trace,
+    using,
+)
 
 
 def devices() -> list[Any]:
@@ -29,6 +43,16 @@ def device_count() -> int:
 
 
 local_device_count = device_count
+
+
+def process_count() -> int:
+    """Give the number of processes that compute together: one."""
+    return 1
+
+
+def process_index() -> int:
+    """Give the number of this process among those: zero."""
+    return 0
 
 
 def default_backend() -> str:
@@ -63,6 +87,99 @@ def block_until_ready(x: Any) -> Any:
     return x
 
 
+def copy_to_host_async(x: Any) -> Any:
+    """Begin to copy every array in a tree to the host, and give the tree."""
+    for leaf in tree.leaves(x):
+        if isinstance(leaf, Array):
+            leaf.copy_to_host_async()
+    return x
+
+
+def effects_barrier() -> None:
+    """Wait until all that compiled programs were asked to do is done, prints too."""
+    if loaded():  # devices run programs in order
+        jit(lambda x: x + 1)(0).block_until_ready()
+
+
+def clear_caches() -> None:
+    """Let every function be staged and compiled anew; the cache on disk stays."""
+    config.outdate()
+
+
+def typeof(x: Any) -> Aval:
+    """Give the type of an array, a traced value or a number: `f32[3]`."""
+    return aval_of(as_value(x, "typeof"))
+
+
+# -- what holds inside a block ---------------------------------------------------------
+
+
+class EarlyTrace(Trace):
+    """Computes at once what depends on no traced value.
+
+    Args:
+        outer: the trace that traced values are left to.
+    """
+
+    __slots__ = ("outer",)
+
+    def __init__(self, outer: Trace) -> None:
+        self.outer = outer
+
+    def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
+        """Compute, or let the outer trace do with traced values what it does."""
+        traced = any(isinstance(x, Tracer) for x in operands)
+        with using(self.outer if traced else EVAL) as trace:
+            return trace.apply(primitive, operands)
+
+
+@contextlib.contextmanager
+def ensure_compile_time_eval() -> Iterator[None]:
+    """Compute at once, inside a `with` block of a traced function, what is known there.
+
+    Example:
+        >>> import pullback, pullback.numpy as jnp
+        >>> @pullback.jit
+        ... def f(x):
+        ...     with ensure_compile_time_eval():
+        ...         n = int(jnp.sum(jnp.arange(4)))
+        ...     return x * n
+        >>> f(2.0)
+        Array(12., dtype=float32, weak_type=True)
+    """
+    with using(EarlyTrace(current_trace())):
+        yield
+
+
+@contextlib.contextmanager
+def named_scope(name: str) -> Iterator[None]:
+    """Name what is traced inside a `with` block, or in a decorated function.
+
+    Errors and `print_saved_residuals` show the names of scopes with the line.
+    """
+    outer = origin.scope.get()
+    token = origin.scope.set(f"{outer}/{name}" if outer else name)
+    try:
+        yield
+    finally:
+        origin.scope.reset(token)
+
+
+def named_call(
+    fun: Callable[..., Any], *, name: str | None = None
+) -> Callable[..., Any]:
+    """Run a function in a scope of its own name, or of another."""
+    check_callable(fun, "named_call")
+    label = origin.name_of(fun) if name is None else name
+
+    @functools.wraps(fun)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        with named_scope(label):
+            return fun(*args, **kwargs)
+
+    return called
+
+
 @contextlib.contextmanager
 def disable_jit(disable: bool = True) -> Iterator[None]:
     """Run jitted functions operation by operation inside a `with` block."""
@@ -74,4 +191,47 @@ def disable_jit(disable: bool = True) -> Iterator[None]:
 def enable_x64(enable: bool = True) -> Iterator[None]:
     """Keep 64-bit types inside a `with` block."""
     with config.context(enable_x64=enable):
+        yield
+
+
+@contextlib.contextmanager
+def debug_nans(enable: bool = True) -> Iterator[None]:
+    """Raise where the first nan appears inside a `with` block."""
+    with config.context(debug_nans=enable):
+        yield
+
+
+#: JAX's names of precisions beside "default", "high" and "highest".
+_PRECISIONS = {
+    "fastest": "default",
+    "bfloat16": "default",
+    "bfloat16_3x": "high",
+    "tensorfloat32": "high",
+    "float32": "highest",
+    "None": "default",
+}
+
+
+@contextlib.contextmanager
+def default_matmul_precision(precision: str | None) -> Iterator[None]:
+    """Multiply with a precision inside a `with` block where none is given.
+
+    Args:
+        precision: "default", "high", "highest", or "bfloat16", "tensorfloat32",
+            "float32", which mean the same; matters on accelerators only.
+    """
+    name = _PRECISIONS.get(str(precision), precision)
+    with config.context(default_matmul_precision=name):
+        yield
+
+
+@contextlib.contextmanager
+def numpy_dtype_promotion(promotion: str) -> Iterator[None]:
+    """Let operands of different dtypes meet or not inside a `with` block.
+
+    Args:
+        promotion: "standard", or "strict": they are refused, unless all but one are
+            Python numbers.
+    """
+    with config.context(numpy_dtype_promotion=promotion):
         yield

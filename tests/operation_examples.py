@@ -19,6 +19,7 @@ from pullback.core.trace import EVAL
 from pullback.custom.linear_call import linear_call
 from pullback.implicit.linear_operation import custom_linear_solve
 from pullback.primitives import (
+    barrier,
     callbacks,
     contraction,
     convolution,
@@ -389,6 +390,7 @@ def plain_examples():
         "Iota": [(creation.Iota(dtypes.int32, (2, 3), 1), [])],
         "BitcastConvertType": [(creation.BitcastConvertType(dtypes.int32), [x])],
         "Concatenate": [(shaping.Concatenate(1), [x, floats(2, 2), x])],
+        "OptimizationBarrier": [(barrier.OptimizationBarrier(), [x, S])],
         "Pad": [(shaping.Pad(((1, 0, 1), (-1, 2, 0))), [x, S])],
         "Slice": [(shaping.Slice((0, 1), (2, 3), (1, 2)), [x])],
         "Reverse": [(shaping.Reverse((1,)), [x])],

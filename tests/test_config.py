@@ -22,6 +22,8 @@ DEFAULTS = {
     "call_path": "fast",
     "strong_zeros": False,
     "keep_memory": True,
+    "default_matmul_precision": "default",
+    "numpy_dtype_promotion": "standard",
 }
 
 

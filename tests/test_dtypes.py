@@ -101,7 +101,7 @@ def test_switch_must_change_joins_at_once():
 
 
 @pytest.mark.parametrize("wide", ["bfloat16", "float16", "float32", "complex64"])
-@pytest.mark.parametrize("narrow", ["float8_e4m3fn", "float8_e5m2"])
+@pytest.mark.parametrize("narrow", [d.name for d in dtypes.EIGHT_BITS])
 def test_eight_bit_floats_must_join_wider_ones(narrow, wide):
     found = promote_types(getattr(dtypes, narrow), getattr(dtypes, wide))
     assert found == getattr(dtypes, wide)
@@ -126,6 +126,7 @@ def test_dtypes_without_a_least_common_one_must_be_refused():
         ("complex128", "c128"),
         (ml_dtypes.bfloat16, "bf16"),
         (ml_dtypes.float8_e4m3fn, "f8_e4m3fn"),
+        (ml_dtypes.float8_e4m3b11fnuz, "f8_e4m3b11fnuz"),
         (dtypes.float0, "float0"),
         ("S3", "|S3"),
     ],

@@ -106,3 +106,14 @@ def test_message_must_say_what_where_and_how_to_mend_it(call):
 def test_name_that_does_not_exist_must_say_so():
     with pytest.raises(AttributeError, match=r"frobnicate"):
         _ = jnp.frobnicate  # type: ignore[attr-defined]
+
+
+def test_errors_of_traced_values_have_the_ecosystems_names_too():
+    @jit
+    def branch(x):
+        return 1 if x > 0 else 2
+
+    with pytest.raises(errors.TracerBoolConversionError):
+        branch(1.0)
+    assert issubclass(errors.TracerArrayConversionError, errors.ConcretizationTypeError)
+    assert errors.UnexpectedTracerError is errors.LeakedTracerError

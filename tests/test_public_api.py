@@ -216,17 +216,23 @@ def test_importing_the_package_loads_no_compiler():
 
 
 LATE_MODULES = {
+    "ad_checkpoint",
+    "custom_derivatives",
     "debug",
     "extend",
+    "flatten_util",
+    "image",
     "implicit",
     "lax",
     "nn",
     "numpy.fft",
     "numpy.linalg",
     "ode",
+    "ops",
     "random",
     "scipy",
     "test_util",
+    "typing",
 }
 
 

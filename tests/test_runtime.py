@@ -80,3 +80,114 @@ def test_enable_x64_must_keep_wide_types():
         with enable_x64(False):
             assert jnp.ones(2).dtype == np.float32
     assert jnp.ones(2).dtype == np.float32
+
+
+# -- types, scopes, what is known early ------------------------------------------------
+
+
+def test_the_type_of_a_value_is_given():
+    assert str(pullback.typeof(jnp.ones((2, 3)))) == "f32[2,3]"
+    assert pullback.typeof(1.0).weak_type
+    assert jit(lambda x: x * (pullback.typeof(x).shape == (2,)))(jnp.ones(2)).sum() == 2
+
+
+def test_what_is_known_is_computed_at_once_in_a_traced_function():
+    @jit
+    def f(x):
+        with pullback.ensure_compile_time_eval():
+            count = int(jnp.sum(jnp.arange(4)))
+            twice = jit(lambda y: y * 2)(jnp.ones(2))
+            assert isinstance(twice, Array)
+            chosen = pullback.lax.cond(twice[0] > 1, lambda: 1.0, lambda: 2.0)
+            y = x * float(chosen)
+        return y * count
+
+    assert f(2.0) == 12
+    assert pullback.grad(f)(2.0) == 6
+    assert pullback.vmap(f)(jnp.ones(2)).tolist() == [6, 6]
+
+
+def test_scopes_are_named_in_errors():
+    @pullback.named_call
+    def encoder(x):
+        with pullback.named_scope("norm"):
+            y = x + 1
+        return float(y)
+
+    with pytest.raises(TypeError, match=r"add at .*\(encoder\) in encoder/norm"):
+        jit(encoder)(1.0)
+    assert pullback.named_call(lambda x: x, name="other")(3) == 3
+
+
+def test_functions_are_staged_anew_after_caches_were_cleared():
+    calls = []
+    f = jit(lambda x: calls.append(1) or x + 1)
+    f(1.0)
+    f(2.0)
+    pullback.clear_caches()
+    assert f(1.0) == 2
+    assert len(calls) == 2
+
+
+def test_a_barrier_waits_for_effects(capsys):
+    jit(lambda x: pullback.debug.print("x is {}", x))(1.0)
+    pullback.effects_barrier()
+    assert capsys.readouterr().out == "x is 1.0\n"
+
+
+def test_one_process_computes():
+    assert (pullback.process_count(), pullback.process_index()) == (1, 0)
+
+
+def test_nans_are_looked_for_inside_a_block():
+    with pullback.debug_nans(True), pytest.raises(FloatingPointError, match="log"):
+        jnp.log(jnp.float32(-1.0))
+    assert jnp.isnan(jnp.log(jnp.float32(-1.0)))
+
+
+def test_products_take_the_precision_of_the_block():
+    x = jnp.ones((2, 2))
+    with pullback.default_matmul_precision("float32"):
+        assert "HIGHEST" in str(pullback.make_jaxpr(jnp.matmul)(x, x))
+        assert "HIGHEST" in jit(jnp.matmul).lower(x, x).as_text()
+    assert "HIGHEST" not in jit(jnp.matmul).lower(x, x).as_text()
+    with (
+        pytest.raises(ValueError, match="'exact'"),
+        pullback.default_matmul_precision("exact"),
+    ):
+        pass
+
+
+def test_strict_promotion_lets_python_numbers_only_meet_arrays():
+    with pullback.numpy_dtype_promotion("strict"):
+        assert (jnp.float32(1) + 1).dtype == np.float32
+        assert (jnp.arange(3) * 2 < 3).tolist() == [True, True, False]
+        for other in (jnp.int32(1), jnp.float16(1), np.array([1, 2]), jnp.bool_(1)):
+            with pytest.raises(TypeError, match="'strict'"):
+                jnp.float32(1) + other
+        with pytest.raises(TypeError, match=r"i32, f32 \(weak\)"):
+            jit(lambda n: n * 1.5)(jnp.int32(1))
+    assert (jnp.float32(1) + jnp.int32(1)).dtype == np.float32
+
+
+# -- arrays that are let go ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: jnp.ones(2), lambda: jit(lambda: jnp.ones(2))()]
+)
+def test_a_deleted_array_has_a_type_only(make):
+    x = make()
+    pullback.copy_to_host_async([x])
+    assert x.is_ready()
+    assert not x.is_deleted()
+    view = np.asarray(x)
+    x.delete()
+    x.delete()
+    assert x.is_deleted()
+    assert (x.shape, x.dtype, view.tolist()) == ((2,), np.float32, [1, 1])
+    for use in (np.asarray, lambda x: x + 1, str):
+        with pytest.raises(RuntimeError, match=r"f32\[2\] was asked for after"):
+            use(x)
+    with pytest.raises(RuntimeError, match="or deleted"):
+        jit(lambda x: x + 1)(x)

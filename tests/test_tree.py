@@ -9,6 +9,7 @@ import pytest
 
 import pullback.numpy as jnp
 from pullback import grad, jit, tree, tree_util, vmap
+from pullback.errors import TreeError
 from pullback.tree import Partial
 
 
@@ -142,14 +143,39 @@ def test_path_must_be_written_as_one_indexes():
 
 
 def test_leaves_must_come_with_paths():
-    paths, leaves, treedef = tree.flatten_with_path(EXAMPLE)
-    assert [tree.path_string(p) for p in paths] == tree.path_strings(EXAMPLE)
-    assert treedef.unflatten(leaves) == EXAMPLE
+    pairs, treedef = tree.flatten_with_path(EXAMPLE)
+    assert [tree.path_string(p) for p, _ in pairs] == tree.path_strings(EXAMPLE)
+    assert treedef.unflatten([x for _, x in pairs]) == EXAMPLE
+    assert tree.leaves_with_path(EXAMPLE) == pairs
+    keys = [tree_util.DictKey("b"), tree_util.SequenceKey(1), tree_util.SequenceKey(0)]
+    assert pairs[2] == (tuple(keys), 2)
+    assert pairs[0][0][1] == tree_util.GetAttrKey("x")
 
 
 def test_flatten_with_path_must_stop_at_leaves():
-    paths, _, _ = tree.flatten_with_path(EXAMPLE, lambda x: isinstance(x, list))
-    assert [tree.path_string(p) for p in paths] == ["['a'].x", "['b']"]
+    pairs, _ = tree.flatten_with_path(EXAMPLE, lambda x: isinstance(x, list))
+    assert [tree.path_string(p) for p, _ in pairs] == ["['a'].x", "['b']"]
+
+
+def test_a_path_may_decide_what_is_a_leaf():
+    at = lambda path, x: tree.path_string(path) in ("['b'][1]", "['a'].x")  # noqa: E731
+    pairs, treedef = tree.flatten_with_path(EXAMPLE, at, is_leaf_takes_path=True)
+    assert [x for _, x in pairs] == [3, 1, (2, None)]
+    assert treedef.unflatten([0, 0, 0]) == {"b": [0, 0], "a": Point(0, {})}
+    named = tree.map_with_path(
+        lambda p, x: tree.path_string(p), EXAMPLE, is_leaf=at, is_leaf_takes_path=True
+    )
+    assert named["b"][1] == "['b'][1]"
+
+
+def test_keys_must_be_compared_shown_and_written_simply():
+    keys = [tree.DictKey("a"), tree.SequenceKey(0), tree.GetAttrKey("x")]
+    keys.append(tree.FlattenedIndexKey(2))
+    assert tree_util.keystr(keys) == "['a'][0].x[<flat index 2>]"
+    assert tree_util.keystr(keys, simple=True, separator="/") == "a/0/x/2"
+    assert repr(keys[:2]) == "[DictKey(key='a'), SequenceKey(idx=0)]"
+    assert {tree.DictKey("a"): 1}[keys[0]] == 1
+    assert tree.DictKey(2) != tree.FlattenedIndexKey(2)
 
 
 def test_map_with_path_must_give_path_and_leaves():
@@ -168,7 +194,97 @@ def test_prefix_must_hold_none_if_it_is_a_leaf():
     assert found == [None, None, 0]
 
 
+def test_prefix_must_become_a_tree_like_the_whole():
+    assert tree.broadcast((1, 2), ([3, 4], 5)) == ([1, 1], 2)
+
+
+def test_leaves_must_be_combined_in_pairs():
+    text = tree.reduce_associative(lambda x, y: f"({x}{y})", list("abcde"))
+    assert text == "(((ab)(cd))e)"
+    assert tree.reduce_associative(max, [], identity=3) == 3
+    with pytest.raises(TreeError, match="without leaves"):
+        tree.reduce_associative(max, [])
+    assert tree.reduce(lambda x, y: x + y, [1, 2], initializer=10) == 13
+
+
+def test_structures_must_be_taken_apart_and_made():
+    treedef = tree_util.treedef_tuple([tree.structure(1), tree.structure([1])])
+    assert treedef == tree.structure((1, [2]))
+    assert tree_util.treedef_children(treedef) == [
+        tree.structure(0),
+        tree.structure([0]),
+    ]
+    assert tree_util.treedef_is_leaf(tree.structure(0))
+    assert not tree_util.treedef_is_leaf(treedef)
+    assert tree.transpose(treedef, None, ({"a": 1}, [{"a": 2}])) == {"a": (1, [2])}
+
+
+def test_containers_must_be_told_from_leaves():
+    assert tree_util.all_leaves([1, "a"])
+    assert not tree_util.all_leaves([1, None])
+    assert not tree_util.all_leaves([1, [2]])
+    assert tree_util.all_leaves([[1]], is_leaf=lambda x: isinstance(x, list))
+    assert [tree_util.is_tree_node(c) for c in (list, Pair, int)] == [True, True, False]
+    assert tree_util.flatten_one_level({"b": 1, "a": [2]})[0] == [[2], 1]
+    keyed = tree_util.flatten_one_level_with_keys(Point(1, 2))[0]
+    assert keyed == [(tree.GetAttrKey("x"), 1), (tree.GetAttrKey("y"), 2)]
+    with pytest.raises(TreeError, match="a int is a leaf"):
+        tree_util.flatten_one_level(3)
+
+
 # Registered classes.
+
+
+@tree_util.register_pytree_with_keys_class
+class Named:
+    """Names its children itself."""
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+    def tree_flatten_with_keys(self):
+        return [(tree.GetAttrKey("x"), self.x), ("!y", self.y)], None
+
+    @classmethod
+    def tree_unflatten(cls, aux, children):
+        return cls(*children)
+
+
+@tree.register_static
+@dataclasses.dataclass(frozen=True)
+class Mode:
+    """Is part of the structure."""
+
+    name: str
+
+
+@dataclasses.dataclass
+class Block:
+    """Says itself which fields are static."""
+
+    weight: object
+    units: int = tree.static(default=3)
+    cache: object = None
+
+
+tree.register_dataclass(Block, drop_fields=["cache"])
+
+
+def test_registered_keys_must_stand_in_paths():
+    assert tree.path_strings([Named(1, [2])]) == ["[0].x", "[0]!y[0]"]
+    assert tree.path_strings(Layer(1, 2)) == [".weight", ".bias"]
+    assert tree.path_strings(Partial(max, 1, key=2)) == [".args[0]", ".keywords['key']"]
+    assert tree.path_strings(Pair(1, 2)) == ["[<flat index 0>]", "[<flat index 1>]"]
+    assert jit(lambda n: n.x + n.y)(Named(1.0, 2.0)) == 3.0
+
+
+def test_static_objects_must_be_part_of_the_structure():
+    assert tree.leaves([Mode("a"), 1]) == [1]
+    assert tree.structure(Mode("a")) != tree.structure(Mode("b"))
+    assert jit(lambda m, x: x * len(m.name))(Mode("abc"), 2.0) == 6.0
+    x = Block(1.0, 5, "cached")
+    assert (tree.leaves(x), tree.map(str, x)) == ([1.0], Block("1.0", 5))
+
 
 OBJECTS = {
     "class": (lambda x: Pair(x, [x]), ".first"),

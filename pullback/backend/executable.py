@@ -129,6 +129,6 @@ def donated_error() -> BackendError:
     """Make the error for an array whose memory was given away."""
     return BackendError(
         "an array was used after it had been given to an argument in donate_argnums "
-        "or donate_argnames; its memory now holds something else.",
+        "or donate_argnames, or deleted; its memory now holds something else.",
         mend="Use the result of that call instead, pass a copy, or do not donate.",
     )

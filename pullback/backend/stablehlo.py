@@ -19,8 +19,7 @@ from pullback.dtypes import Dtype
 _ELEMENT: dict[Dtype, str] = {
     dtypes.bool_: "i1",
     dtypes.bfloat16: "bf16",
-    dtypes.float8_e4m3fn: "f8E4M3FN",
-    dtypes.float8_e5m2: "f8E5M2",
+    **{d: "f8" + d.name[7:].upper() for d in dtypes.EIGHT_BITS},
     dtypes.complex64: "complex<f32>",
     dtypes.complex128: "complex<f64>",
     dtypes.float0: "i1",

@@ -269,7 +269,7 @@ class Backend:
         if self.platform != "cpu":
             return self._copied_to_host(buffer)
         dtype = buffer.aval.dtype
-        if dtype.char in _FORMATS:
+        if dtype.isbuiltin == 1 and dtype.char in _FORMATS:
             view = np.asarray(memoryview(buffer))
             return view if view.ndim else view[()]
         return view_of_address(buffer, dtype)
@@ -590,6 +590,11 @@ def backend() -> Backend:
     """
     with _loading:
         return _only_backend()
+
+
+def loaded() -> bool:
+    """Whether the compiler has been loaded."""
+    return _only_backend.cache_info().currsize > 0
 
 
 @functools.cache

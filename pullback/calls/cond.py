@@ -558,8 +558,8 @@ def common_types(
 
 def cond(
     pred: Any,
-    true_fun: Callable[..., Any],
-    false_fun: Callable[..., Any],
+    true_fun: Any,
+    false_fun: Any,
     *operands: Any,
     **keyword: Any,
 ) -> Any:
@@ -574,6 +574,8 @@ def cond(
         false_fun: another, with results of the same structure, shapes and dtypes.
         operands: trees of arrays.
         keyword: `operand=x` gives the only operand by name.
+
+    `cond(pred, x, true_fun, y, false_fun)` gives `true_fun(x)` or `false_fun(y)`.
 
     Raises:
         ControlFlowError: the predicate is no scalar, or the branches disagree.
@@ -591,6 +593,8 @@ def cond(
                 mend="Pass operands by position: cond(pred, true_fun, false_fun, x).",
             )
         operands = (keyword["operand"],)
+    if not callable(true_fun) and len(operands) == 2 and callable(operands[1]):
+        return cond_of_two(pred, true_fun, false_fun, *operands)
     check_callable(true_fun, "cond")
     check_callable(false_fun, "cond")
     index = branch_number(pred, "cond")
@@ -600,6 +604,11 @@ def cond(
         (false_fun, true_fun), operands, "cond"
     )
     return out_tree.unflatten(Cond(branches)(index, *consts, *values))
+
+
+def cond_of_two(pred: Any, x: Any, true_fun: Any, y: Any, false_fun: Any) -> Any:
+    """Give `true_fun(x)` or `false_fun(y)`."""
+    return cond(pred, lambda x, _: true_fun(x), lambda _, y: false_fun(y), x, y)
 
 
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:

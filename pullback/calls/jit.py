@@ -44,6 +44,8 @@ _switches = operator.attrgetter(
     "debug_nans",
     "nondiff_arrays",
     "custom_vjp_forward",
+    "default_matmul_precision",
+    "numpy_dtype_promotion",
     "epoch",
 )
 

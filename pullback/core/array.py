@@ -10,7 +10,7 @@ import numpy as np
 
 from pullback import dtypes
 from pullback.core.aval import Aval, common_aval
-from pullback.errors import ArgumentError
+from pullback.errors import ArgumentError, DeletedArrayError
 
 #: The Python types that operations take beside arrays.
 SCALARS = frozenset((bool, int, float, complex))
@@ -45,6 +45,43 @@ def fetch_device_buffer(buffer: Any) -> Any:
     return np.asarray(memoryview(buffer))
 
 
+def _yes() -> bool:
+    return True
+
+
+def _no() -> bool:
+    return False
+
+
+class Deleted:
+    """Stands for the buffer of an array that let go of it.
+
+    Args:
+        aval: the array's type.
+    """
+
+    __slots__ = ("aval",)
+
+    def __init__(self, aval: Aval) -> None:
+        self.aval = aval
+
+    def is_deleted(self) -> bool:
+        """Say that there is no value."""
+        return True
+
+    def block_until_ready(self) -> None:
+        """Raise: every way to the value comes by here.
+
+        Raises:
+            DeletedArrayError: always.
+        """
+        raise DeletedArrayError(
+            f"the value of an array of type {self.aval} was asked for after the array "
+            "was deleted.",
+            mend="Call delete() after the last use.",
+        )
+
+
 class Array(Operators):
     """An immutable array.
 
@@ -71,6 +108,8 @@ class Array(Operators):
                 self.host = value
             elif type(value) in SCALARS:
                 self.host = dtypes.scalar_dtype(type(value)).type(value)
+            elif type(value) is Deleted:
+                value.block_until_ready()
             else:
                 self.host = to_host[0](value)
         return self.host
@@ -109,6 +148,27 @@ class Array(Operators):
         if self.host is None and hasattr(self.buffer, "block_until_ready"):
             self.buffer.block_until_ready()
         return self
+
+    def copy_to_host_async(self) -> None:
+        """Begin to copy the value to the host; `numpy.asarray` then waits less."""
+        if self.host is None and hasattr(self.buffer, "copy_to_host_async"):
+            self.buffer.copy_to_host_async()
+
+    def is_ready(self) -> bool:
+        """Whether the value has been computed."""
+        return self.host is not None or bool(getattr(self.buffer, "is_ready", _yes)())
+
+    def is_deleted(self) -> bool:
+        """Whether `delete` was called, or the buffer was donated to a program."""
+        return bool(getattr(self.buffer, "is_deleted", _no)())
+
+    def delete(self) -> None:
+        """Let go of the memory; only shape and dtype can be asked for afterwards.
+
+        It is freed once no NumPy array shares it.
+        """
+        if not self.is_deleted():
+            self.host, self.buffer = None, Deleted(self.aval)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         value = self.fetch()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from types import CodeType, FrameType
 from typing import Any
 
@@ -17,14 +18,22 @@ _internal: dict[str, bool | None] = {"<string>": True}
 _speakers: dict[str, list[tuple[CodeType, Callable[[FrameType], Any]]]] = {}
 
 
+#: The names of the scopes that are open, outermost first, with slashes between.
+scope: ContextVar[str] = ContextVar("scope", default="")
+
+
 class Origin:
-    """A place in the user's code, resolved to file and line only when asked."""
+    """A place in the user's code, resolved to file and line only when asked.
 
-    __slots__ = ("code", "lasti")
+    `scope` names the scopes that were open there.
+    """
 
-    def __init__(self, code: CodeType, lasti: int) -> None:
+    __slots__ = ("code", "lasti", "scope")
+
+    def __init__(self, code: CodeType, lasti: int, scope: str = "") -> None:
         self.code = code
         self.lasti = lasti
+        self.scope = scope
 
     @property
     def line(self) -> int:
@@ -38,8 +47,9 @@ class Origin:
         return line
 
     def __str__(self) -> str:
-        """Write the place as `file.py:12 (function)`."""
-        return f"{file_name(self.code)}:{self.line} ({self.code.co_name})"
+        """Write the place as `file.py:12 (function)`, with its scope if it has one."""
+        inside = f" in {self.scope}" if self.scope else ""
+        return f"{file_name(self.code)}:{self.line} ({self.code.co_name}){inside}"
 
 
 def file_name(code: CodeType) -> str:
@@ -59,7 +69,7 @@ def file_name(code: CodeType) -> str:
 def is_internal(filename: str) -> bool:
     """Whether a code object of that file belongs to the library."""
     if filename not in _internal:
-        ours = filename.startswith(_PACKAGE)
+        ours = filename.startswith(_PACKAGE) or f"{os.sep}optree{os.sep}" in filename
         ours = ours or os.sep + "functools.py" in filename
         _internal[filename] = ours or os.sep + "contextlib.py" in filename
     return _internal[filename] is not False
@@ -79,7 +89,7 @@ def user_origin(above: int = 1) -> Origin | None:
         ours = known(name)
         if not ours:
             if ours is False or not is_internal(name):
-                return Origin(frame.f_code, frame.f_lasti)
+                return Origin(frame.f_code, frame.f_lasti, scope.get())
             found = spoken_for(frame)
             if found is not None:
                 return found

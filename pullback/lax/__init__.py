@@ -15,6 +15,7 @@ from pullback.calls.while_loop import while_loop as while_loop
 from pullback.errors import missing_name as _missing_name
 from pullback.implicit import custom_linear_solve as custom_linear_solve
 from pullback.implicit import custom_root as custom_root
+from pullback.lax import linalg as linalg
 from pullback.lax.arrays import Precision as Precision
 from pullback.lax.arrays import batch_matmul as batch_matmul
 from pullback.lax.arrays import bitcast_convert_type as bitcast_convert_type
@@ -55,6 +56,41 @@ from pullback.lax.collectives import pshuffle as pshuffle
 from pullback.lax.collectives import psum as psum
 from pullback.lax.collectives import psum_scatter as psum_scatter
 from pullback.lax.collectives import pswapaxes as pswapaxes
+from pullback.lax.compositions import FftType as FftType
+from pullback.lax.compositions import approx_max_k as approx_max_k
+from pullback.lax.compositions import approx_min_k as approx_min_k
+from pullback.lax.compositions import broadcast_like as broadcast_like
+from pullback.lax.compositions import (
+    conv_general_dilated_patches as conv_general_dilated_patches,
+)
+from pullback.lax.compositions import (
+    conv_general_permutations as conv_general_permutations,
+)
+from pullback.lax.compositions import (
+    conv_general_shape_tuple as conv_general_shape_tuple,
+)
+from pullback.lax.compositions import conv_shape_tuple as conv_shape_tuple
+from pullback.lax.compositions import (
+    conv_transpose_shape_tuple as conv_transpose_shape_tuple,
+)
+from pullback.lax.compositions import (
+    conv_with_general_padding as conv_with_general_padding,
+)
+from pullback.lax.compositions import dtype as dtype
+from pullback.lax.compositions import empty as empty
+from pullback.lax.compositions import fft as fft
+from pullback.lax.compositions import mulhi as mulhi
+from pullback.lax.compositions import optimization_barrier as optimization_barrier
+from pullback.lax.compositions import padtype_to_pads as padtype_to_pads
+from pullback.lax.compositions import platform_dependent as platform_dependent
+from pullback.lax.compositions import ragged_dot as ragged_dot
+from pullback.lax.compositions import random_gamma_grad as random_gamma_grad
+from pullback.lax.compositions import (
+    reduce_window_shape_tuple as reduce_window_shape_tuple,
+)
+from pullback.lax.compositions import stack as stack
+from pullback.lax.compositions import tile as tile
+from pullback.lax.compositions import unstack as unstack
 from pullback.lax.elementwise import RoundingMethod as RoundingMethod
 from pullback.lax.elementwise import abs as abs
 from pullback.lax.elementwise import acos as acos
@@ -153,6 +189,7 @@ from pullback.lax.indexing import scatter_apply as scatter_apply
 from pullback.lax.indexing import scatter_max as scatter_max
 from pullback.lax.indexing import scatter_min as scatter_min
 from pullback.lax.indexing import scatter_mul as scatter_mul
+from pullback.lax.indexing import scatter_sub as scatter_sub
 from pullback.lax.reductions import argmax as argmax
 from pullback.lax.reductions import argmin as argmin
 from pullback.lax.reductions import associative_scan as associative_scan
@@ -184,6 +221,8 @@ from pullback.primitives.indexing import (
 from pullback.primitives.indexing import (
     ScatterDimensionNumbers as ScatterDimensionNumbers,
 )
+
+ConvGeneralDilatedDimensionNumbers = ConvDimensionNumbers
 
 
 def __getattr__(name: str) -> _Any:

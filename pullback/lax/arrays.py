@@ -266,10 +266,19 @@ def sort_key_val(
     return first, second
 
 
-def top_k(operand: Any, k: int) -> tuple[Value, Value]:
-    """Give the `k` greatest elements along the last axis, and their places."""
-    values, places = sorting.top_k(as_value(operand, "top_k"), k)
-    return values, places
+def top_k(operand: Any, k: int, *, axis: int = -1) -> tuple[Value, Value]:
+    """Give the `k` greatest elements along an axis, and their places."""
+    x = as_value(operand, "top_k")
+    last = len(x.shape) - 1
+    axis = canonical_axis(axis, len(x.shape), "top_k") if x.shape else last
+    if axis == last:
+        values, places = sorting.top_k(x, k)
+        return values, places
+    values, places = sorting.top_k(structural.move_axis(x, axis, last), k)
+    return (
+        structural.move_axis(values, last, axis),
+        structural.move_axis(places, last, axis),
+    )
 
 
 # -- products --------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from pullback.primitives import (
     shaping,
     slicing,
     structural,
+    table,
 )
 from pullback.primitives.indexing import (
     FILL,
@@ -188,6 +189,28 @@ scatter_min = scattering("min", "scatter_min", "Keep the least of operand and up
 scatter_max = scattering(
     "max", "scatter_max", "Keep the greatest of operand and updates"
 )
+
+
+def scatter_sub(
+    operand: Any,
+    scatter_indices: Any,
+    updates: Any,
+    dimension_numbers: ScatterDimensionNumbers,
+    *,
+    indices_are_sorted: bool = False,
+    unique_indices: bool = False,
+    mode: Any = None,
+) -> Value:
+    """Subtract updates from an operand; see `scatter_add`."""
+    return scatter_add(
+        operand,
+        scatter_indices,
+        table.neg(as_value(updates, "scatter_sub")),
+        dimension_numbers,
+        indices_are_sorted=indices_are_sorted,
+        unique_indices=unique_indices,
+        mode=mode,
+    )
 
 
 def scatter_apply(

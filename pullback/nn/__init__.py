@@ -1,4 +1,4 @@
-"""Activations, normalizations and initial weights of neural networks."""
+"""Activations, attention, normalizations and initial weights of neural networks."""
 
 from typing import Any as _Any
 
@@ -14,6 +14,7 @@ from pullback.nn.activations import hard_swish as hard_swish
 from pullback.nn.activations import hard_tanh as hard_tanh
 from pullback.nn.activations import identity as identity
 from pullback.nn.activations import leaky_relu as leaky_relu
+from pullback.nn.activations import log1mexp as log1mexp
 from pullback.nn.activations import log_sigmoid as log_sigmoid
 from pullback.nn.activations import mish as mish
 from pullback.nn.activations import relu as relu
@@ -24,9 +25,11 @@ from pullback.nn.activations import silu as silu
 from pullback.nn.activations import soft_sign as soft_sign
 from pullback.nn.activations import softplus as softplus
 from pullback.nn.activations import sparse_plus as sparse_plus
+from pullback.nn.activations import sparse_sigmoid as sparse_sigmoid
 from pullback.nn.activations import squareplus as squareplus
 from pullback.nn.activations import swish as swish
 from pullback.nn.activations import tanh as tanh
+from pullback.nn.attention import dot_product_attention as dot_product_attention
 from pullback.nn.normalizations import log_softmax as log_softmax
 from pullback.nn.normalizations import logmeanexp as logmeanexp
 from pullback.nn.normalizations import logsumexp as logsumexp

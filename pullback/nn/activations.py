@@ -24,6 +24,7 @@ __all__ = [
     "hard_tanh",
     "identity",
     "leaky_relu",
+    "log1mexp",
     "log_sigmoid",
     "mish",
     "relu",
@@ -34,6 +35,7 @@ __all__ = [
     "soft_sign",
     "softplus",
     "sparse_plus",
+    "sparse_sigmoid",
     "squareplus",
     "swish",
     "tanh",
@@ -191,3 +193,24 @@ def sparse_plus(x: Any) -> Value:
     middle = table.mul(table.mul(moved, moved), 0.25)
     below = table.select(table.le(x, -1.0), full((), 0, x.dtype), middle)
     return table.select(table.ge(x, 1.0), x, below)
+
+
+def sparse_sigmoid(x: Any) -> Value:
+    """Give 0 below -1, 1 above 1, (x + 1) / 2 between; sparse_plus has this slope."""
+    x = as_inexact(x, "sparse_sigmoid")
+    half = table.mul(table.add(x, 1.0), 0.5)
+    low, high = (full((), v, x.dtype) for v in (0, 1))
+    below = table.select(table.le(x, -1.0), low, half)
+    return table.select(table.ge(x, 1.0), high, below)
+
+
+def log1mexp(x: Any) -> Value:
+    """Give log(1 - exp(-x)) of positive x, exact near 0 and far from it.
+
+    Mächler, Accurately computing log(1 - exp(-|a|)) (2012), equation (7).
+    """
+    x = as_inexact(x, "log1mexp")
+    near = table.lt(x, math.log(2))
+    few, many = table.select(near, x, 1.0), table.select(near, 1.0, x)
+    small = table.log(table.neg(table.expm1(table.neg(few))))
+    return table.select(near, small, table.log1p(table.neg(table.exp(table.neg(many)))))

@@ -15,13 +15,14 @@ from pullback import dtypes, random
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError
-from pullback.numpy import creation
+from pullback.numpy import creation, indexing
 from pullback.numpy.shaping import moveaxis
 from pullback.primitives.structural import reshape
 
 __all__ = [
     "Initializer",
     "constant",
+    "delta_orthogonal",
     "glorot_normal",
     "glorot_uniform",
     "he_normal",
@@ -211,5 +212,31 @@ def orthogonal(
         rows = math.prod(rest)
         drawn = random.orthogonal(key, rows, (), dtype or float, columns)
         return moveaxis(reshape(drawn, (*rest, columns)), -1, column_axis) * scale
+
+    return init
+
+
+def delta_orthogonal(
+    scale: Any = 1.0, column_axis: int = -1, dtype: Any = None
+) -> Initializer:
+    """Make an initializer of convolutions: an orthogonal matrix at the middle, else 0.
+
+    Of shape [space..., inputs, outputs], with one to three axes of space. Xiao et al.,
+    Dynamical isometry and a mean field theory of CNNs (2018), algorithm 1.
+    """
+    default = dtype
+    orthonormal = orthogonal(scale, column_axis)
+
+    def init(key: Any, shape: Any, dtype: Any = default) -> Value:
+        if len(shape) not in (3, 4, 5) or shape[-1] < shape[-2]:
+            raise ArgumentError(
+                f"delta_orthogonal was given shape {tuple(shape)}.",
+                where=called_at(),
+                mend="Give three to five axes, of which the last is the longer of two.",
+            )
+        matrix = orthonormal(key, shape[-2:], dtype or float)
+        middle = tuple([(n - 1) // 2 for n in shape[:-2]])
+        zero = creation.zeros(shape, matrix.dtype)
+        return indexing.At(zero)[middle].set(matrix)
 
     return init

@@ -13,21 +13,27 @@ from typing import Any
 
 import numpy as _numpy
 from numpy import (
+    character,
     complexfloating,
     dtype,
     e,
     euler_gamma,
+    flexible,
     floating,
     generic,
     get_printoptions,
+    index_exp,
     inexact,
     inf,
     integer,
+    iterable,
     nan,
     newaxis,
     number,
+    object_,
     pi,
     printoptions,
+    s_,
     save,
     savez,
     set_printoptions,
@@ -142,15 +148,6 @@ from pullback.numpy.integers import (
 )
 from pullback.numpy.padding import (
     pad,
-)
-from pullback.numpy.polynomials import (
-    poly,
-    polyadd,
-    polyder,
-    polyint,
-    polymul,
-    polysub,
-    polyval,
 )
 from pullback.numpy.reductions import (
     all,
@@ -296,8 +293,13 @@ from pullback.numpy.types import (
     csingle,
     double,
     finfo,
+    float8_e3m4,
+    float8_e4m3,
+    float8_e4m3b11fnuz,
     float8_e4m3fn,
+    float8_e4m3fnuz,
     float8_e5m2,
+    float8_e5m2fnuz,
     float16,
     float32,
     float64,
@@ -415,6 +417,31 @@ from pullback.numpy.vectorizing import (
 
 if _TYPE_CHECKING:
     from pullback.numpy import fft, linalg
+    from pullback.numpy.bits import packbits, spacing, unpackbits
+    from pullback.numpy.filling import fill_diagonal, place
+    from pullback.numpy.grids import (
+        c_,
+        diag_indices_from,
+        mask_indices,
+        mgrid,
+        ogrid,
+        r_,
+    )
+    from pullback.numpy.histograms import histogram2d, histogramdd
+    from pullback.numpy.polynomials import (
+        poly,
+        polyadd,
+        polyder,
+        polydiv,
+        polyfit,
+        polyint,
+        polymul,
+        polysub,
+        polyval,
+        roots,
+    )
+    from pullback.numpy.tapers import bartlett, blackman, hamming, hanning, kaiser
+    from pullback.numpy.ufunc_methods import frompyfunc, ufunc
 
 
 def load(file: Any, **options: Any) -> Any:
@@ -432,14 +459,67 @@ def array_str(a: Any, **options: Any) -> str:
     return str(a)
 
 
+def from_dlpack(x: Any, /, *, device: Any = None, copy: Any = None) -> Any:
+    """Make an array of another library's, by a copy through the host's memory."""
+    return array(_numpy.from_dlpack(x))
+
+
+bool = bool_
+
 #: Namespaces that are imported when first asked for.
 _LATE = frozenset(("fft", "linalg"))
+#: Functions that are, by the modules that they come from.
+_LATE_FUNCTIONS = {
+    name: module
+    for module, names in {
+        "bits": "packbits spacing unpackbits",
+        "filling": "fill_diagonal place",
+        "grids": "c_ diag_indices_from mask_indices mgrid ogrid r_",
+        "histograms": "histogram2d histogramdd",
+        "polynomials": "poly polyadd polyder polydiv polyfit polyint polymul polysub "
+        "polyval roots",
+        "tapers": "bartlett blackman hamming hanning kaiser",
+        "ufunc_methods": "frompyfunc ufunc",
+    }.items()
+    for name in names.split()
+}
+
+
+def _give_methods(function: Any, methods: str) -> None:
+    """Give a function NumPy's methods of ufuncs; their code is imported when used."""
+
+    def method(name: str) -> Any:
+        def call(*args: Any, **options: Any) -> Any:
+            module = _import_module("pullback.numpy.ufunc_methods")
+            found = module.methods_of(function.__name__)
+            return getattr(found, name)(*args, **options)
+
+        call.__name__, call.__qualname__ = name, f"{function.__name__}.{name}"
+        call.__doc__ = f"As numpy.{function.__name__}.{name}; see `ufunc.{name}`."
+        return call
+
+    for name in methods.split():
+        setattr(function, name, method(name))
+
+
+for _function in (
+    *(add, subtract, multiply, divide, floor_divide, remainder, power, float_power),
+    *(maximum, minimum, fmax, fmin, hypot, arctan2, logaddexp, logaddexp2, gcd, lcm),
+    *(logical_and, logical_or, logical_xor, bitwise_and, bitwise_or, bitwise_xor),
+    *(left_shift, right_shift, copysign, heaviside, nextafter),
+):
+    _give_methods(_function, "reduce accumulate at outer reduceat")
+_give_methods(negative, "at")
 
 
 def __getattr__(name: str) -> Any:
-    """Import a late namespace, or say whether a name that is not here is NumPy's."""
+    """Import what is late, or say whether a name that is not here is NumPy's."""
     if name in _LATE:
         return _import_module(f"pullback.numpy.{name}")
+    if name in _LATE_FUNCTIONS:
+        module = _import_module(f"pullback.numpy.{_LATE_FUNCTIONS[name]}")
+        found = globals()[name] = getattr(module, name)
+        return found
     if hasattr(_numpy, name) and not name.startswith("_"):
         what = f"pullback.numpy has no {name} yet; NumPy has it."
         mend = "Compose it of what is there, or wrap NumPy's with pure_callback."
@@ -451,7 +531,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """List also what is imported late."""
-    return sorted({*globals(), *_LATE})
+    return sorted({*globals(), *_LATE, *_LATE_FUNCTIONS})
 
 
 __all__ = [
@@ -500,6 +580,7 @@ __all__ = [
     "atleast_2d",
     "atleast_3d",
     "average",
+    "bartlett",
     "bfloat16",
     "bincount",
     "bitwise_and",
@@ -510,15 +591,19 @@ __all__ = [
     "bitwise_or",
     "bitwise_right_shift",
     "bitwise_xor",
+    "blackman",
     "block",
+    "bool",
     "bool_",
     "broadcast_arrays",
     "broadcast_shapes",
     "broadcast_to",
+    "c_",
     "can_cast",
     "cbrt",
     "cdouble",
     "ceil",
+    "character",
     "choose",
     "clip",
     "column_stack",
@@ -551,6 +636,7 @@ __all__ = [
     "delete",
     "diag",
     "diag_indices",
+    "diag_indices_from",
     "diagflat",
     "diagonal",
     "diff",
@@ -578,14 +664,21 @@ __all__ = [
     "eye",
     "fabs",
     "fft",
+    "fill_diagonal",
     "finfo",
     "fix",
     "flatnonzero",
+    "flexible",
     "flip",
     "fliplr",
     "flipud",
+    "float8_e3m4",
+    "float8_e4m3",
+    "float8_e4m3b11fnuz",
     "float8_e4m3fn",
+    "float8_e4m3fnuz",
     "float8_e5m2",
+    "float8_e5m2fnuz",
     "float16",
     "float32",
     "float64",
@@ -598,9 +691,11 @@ __all__ = [
     "fmin",
     "fmod",
     "frexp",
+    "from_dlpack",
     "frombuffer",
     "fromfunction",
     "fromiter",
+    "frompyfunc",
     "full",
     "full_like",
     "gcd",
@@ -611,9 +706,13 @@ __all__ = [
     "greater",
     "greater_equal",
     "half",
+    "hamming",
+    "hanning",
     "heaviside",
     "histogram",
+    "histogram2d",
     "histogram_bin_edges",
+    "histogramdd",
     "hsplit",
     "hstack",
     "hypot",
@@ -622,6 +721,7 @@ __all__ = [
     "iinfo",
     "imag",
     "in1d",
+    "index_exp",
     "indices",
     "inexact",
     "inf",
@@ -650,7 +750,9 @@ __all__ = [
     "isrealobj",
     "isscalar",
     "issubdtype",
+    "iterable",
     "ix_",
+    "kaiser",
     "kron",
     "lcm",
     "ldexp",
@@ -672,6 +774,7 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "logspace",
+    "mask_indices",
     "matmul",
     "matrix_transpose",
     "matvec",
@@ -680,6 +783,7 @@ __all__ = [
     "mean",
     "median",
     "meshgrid",
+    "mgrid",
     "min",
     "minimum",
     "mod",
@@ -710,18 +814,24 @@ __all__ = [
     "nonzero",
     "not_equal",
     "number",
+    "object_",
+    "ogrid",
     "ones",
     "ones_like",
     "outer",
+    "packbits",
     "pad",
     "partition",
     "percentile",
     "permute_dims",
     "pi",
     "piecewise",
+    "place",
     "poly",
     "polyadd",
     "polyder",
+    "polydiv",
+    "polyfit",
     "polyint",
     "polymul",
     "polysub",
@@ -736,6 +846,7 @@ __all__ = [
     "put",
     "put_along_axis",
     "quantile",
+    "r_",
     "rad2deg",
     "radians",
     "ravel",
@@ -751,8 +862,10 @@ __all__ = [
     "rint",
     "roll",
     "rollaxis",
+    "roots",
     "rot90",
     "round",
+    "s_",
     "save",
     "savez",
     "searchsorted",
@@ -771,6 +884,7 @@ __all__ = [
     "size",
     "sort",
     "sort_complex",
+    "spacing",
     "split",
     "sqrt",
     "square",
@@ -799,6 +913,7 @@ __all__ = [
     "triu_indices_from",
     "true_divide",
     "trunc",
+    "ufunc",
     "uint",
     "uint8",
     "uint16",
@@ -810,6 +925,7 @@ __all__ = [
     "unique_counts",
     "unique_inverse",
     "unique_values",
+    "unpackbits",
     "unravel_index",
     "unsignedinteger",
     "unstack",

@@ -23,7 +23,12 @@ from pullback.numpy.arguments import (
     static_int,
     wrong_shape,
 )
-from pullback.numpy.promotion import promote_arrays, to_inexact, wrapped
+from pullback.numpy.promotion import (
+    number_dtype,
+    promote_arrays,
+    to_inexact,
+    wrapped,
+)
 from pullback.primitives import structural, table
 from pullback.primitives.creation import broadcasted_iota, iota
 from pullback.primitives.diagonal import diagonal as diagonal_of
@@ -277,11 +282,14 @@ def _like(a: Any, number: Any, dtype: Any, shape: Any, who: str) -> Value:
 
 
 def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Value:
-    """Make a range of static numbers; of integers int32, of floats float32."""
-    bounds = [_static_number(v, "arange") for v in (start, stop, step) if v is not None]
-    kinds = [np.asarray(v).dtype for v in bounds]
-    guess = dtypes.canonical(np.result_type(*kinds))
-    found = guess if dtype is None else dtypes.canonical(dtype)
+    """Make a range of static numbers.
+
+    Its dtype is that of arrays and NumPy's numbers among them; of Python's, int32 or
+    float32.
+    """
+    given = [v for v in (start, stop, step) if v is not None]
+    bounds = [_static_number(v, "arange") for v in given]
+    found = number_dtype(given) if dtype is None else dtypes.canonical(dtype)
     if any(isinstance(v, complex) for v in bounds):
         raise ArgumentError(
             "arange was given a complex bound.",

@@ -26,9 +26,10 @@ from pullback.numpy import (
     taking,
     ufuncs,
 )
-from pullback.numpy.arguments import array_argument, describe
+from pullback.numpy.arguments import array_argument, describe, wrong_shape
 from pullback.numpy.promotion import FLOATING, INTEGRAL, NUMERIC, convert
 from pullback.primitives import table
+from pullback.primitives.creation import bitcast_convert_type
 
 Method = Callable[..., Any]
 
@@ -240,14 +241,63 @@ def transpose(self: Any, *axes: Any) -> Value:
 
 
 def view(self: Any, dtype: Any = None) -> Value:
-    """Give the array itself; reading its bytes as another dtype is not there yet."""
-    if dtype is None or dtypes.canonical(dtype) == self.dtype:
+    """Read the bytes of the array as another dtype; the last axis changes its length.
+
+    Bytes other than 0 are true.
+    """
+    wanted = self.dtype if dtype is None else dtypes.canonical(dtype)
+    if wanted == self.dtype:
         return self
-    raise ArgumentError(
-        f"view was asked to read {describe(self)} as {dtypes.canonical(dtype).name}.",
-        where=called_at(),
-        mend="Use lax.bitcast_convert_type.",
-    )
+    x = self
+    if dtypes.is_complex(x.dtype):
+        parts = [shaping.expand_dims(part, -1) for part in (x.real, x.imag)]
+        x = _longer(shaping.concatenate(parts, -1))
+    elif x.dtype == dtypes.bool_:
+        x = convert(x, dtypes.uint8)
+    if dtypes.is_complex(wanted):
+        halves = _paired(_viewed(x, dtypes.real_dtype(wanted)), 2)
+        return table.make_complex(halves[..., 0], halves[..., 1])
+    if wanted == dtypes.bool_:
+        return table.ne(_viewed(x, dtypes.uint8), 0)
+    return _viewed(x, wanted)
+
+
+def _viewed(x: Value, wanted: dtypes.Dtype) -> Value:
+    """Read bytes as a dtype of another size, if need be."""
+    have, want = x.dtype.itemsize, wanted.itemsize
+    if have == want:
+        return bitcast_convert_type(x, wanted)
+    if have > want:
+        return _longer(bitcast_convert_type(x, wanted))
+    return bitcast_convert_type(_paired(x, want // have), wanted)
+
+
+def _longer(x: Value) -> Value:
+    """Join the last two axes.
+
+    Raises:
+        ShapeError: there are not two, since the array viewed was a scalar.
+    """
+    if len(x.shape) < 2:
+        raise wrong_shape(
+            "view", "of a scalar keeps the size of its dtype.", "Use x[None].view()."
+        )
+    return shaping.reshape(x, (*x.shape[:-2], x.shape[-2] * x.shape[-1]))
+
+
+def _paired(x: Value, count: int) -> Value:
+    """Cut the last axis into groups along a new one.
+
+    Raises:
+        ShapeError: it has no such length.
+    """
+    if not x.shape or x.shape[-1] % count:
+        raise wrong_shape(
+            "view",
+            f"of {describe(x)} as a dtype {count} times as large was asked for.",
+            f"Make the length of the last axis a multiple of {count}.",
+        )
+    return shaping.reshape(x, (*x.shape[:-1], x.shape[-1] // count, count))
 
 
 def to_device(self: Any, device: Any, *, stream: Any = None) -> Value:

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
+
+from pullback import dtypes
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError
-from pullback.numpy import contraction, creation, shaping, ufuncs
-from pullback.numpy.arguments import array_argument, describe, static_int, wrong_shape
-from pullback.numpy.promotion import as_inexact, promote_arrays
-from pullback.primitives import structural
+from pullback.numpy import (
+    composed,
+    contraction,
+    creation,
+    linalg,
+    reductions,
+    shaping,
+    sorting,
+    taking,
+    ufuncs,
+)
+from pullback.numpy.arguments import (
+    array_argument,
+    describe,
+    static_array,
+    static_int,
+    wrong_shape,
+)
+from pullback.numpy.promotion import as_inexact, convert, promote_arrays
+from pullback.primitives import structural, table
 from pullback.primitives.shaping import pad, slice_in_dim
 
 
@@ -96,3 +116,140 @@ def poly(seq_of_zeros: Any) -> Value:
             ufuncs.multiply(shifted, zero),
         )
     return out
+
+
+def polydiv(u: Any, v: Any, *, trim_leading_zeros: bool = False) -> tuple[Value, Value]:
+    """Divide polynomials: quotient and remainder, which keeps its leading zeros.
+
+    They are trimmed if asked for, which needs values.
+    """
+    u, v = promote_arrays(
+        "polydiv", shaping.atleast_1d(u), shaping.atleast_1d(v), inexact=True
+    )
+    for p in (u, v):
+        _check_vector(p, "polydiv")
+    steps = u.shape[0] - v.shape[0] + 1
+    if steps <= 0 or not v.shape[0]:
+        return creation.zeros(1, u.dtype), u
+    lead, below = slice_in_dim(v, 0, 1, 0), slice_in_dim(v, 1, v.shape[0], 0)
+    quotient, rest, n = [], u, v.shape[0]
+    for _ in range(steps):
+        factor = ufuncs.divide(slice_in_dim(rest, 0, 1, 0), lead)
+        near = ufuncs.subtract(
+            slice_in_dim(rest, 1, n, 0), ufuncs.multiply(factor, below)
+        )
+        rest = shaping.concatenate([near, slice_in_dim(rest, n, rest.shape[0], 0)])
+        quotient.append(factor)
+    rest = pad(rest, ufuncs.scalar_like(rest, 0), [(steps, 0, 0)])
+    if trim_leading_zeros:
+        trimmed = shaping.trim_zeros(rest, "f")
+        rest = trimmed if trimmed.shape[0] else rest[-1:]
+    return shaping.concatenate(quotient), rest
+
+
+def roots(p: Any, *, strip_zeros: bool = True) -> Value:
+    """Give the zeros of a polynomial, as complex numbers.
+
+    How many there are depends on the values. With strip_zeros=False, which allows
+    traced ones, there are len(p) - 1, the greatest first; a nan stands for each that
+    leading zeros take away.
+    """
+    p = as_inexact(shaping.atleast_1d(p), "roots")
+    _check_vector(p, "roots")
+    kind = dtypes.complex_dtype(p.dtype)
+    n = p.shape[0]
+    if not strip_zeros:
+        return _all_roots(p, n, kind)
+    known = static_array(p, "roots", "p", "whose zeros fix how many roots there are")
+    places = np.nonzero(known)[0]
+    if not len(places):
+        return creation.zeros(0, kind)
+    first, last = int(places[0]), int(places[-1])
+    found = _companion_roots(slice_in_dim(p, first, last + 1, 0), kind)
+    return shaping.concatenate([found, creation.zeros(n - 1 - last, kind)])
+
+
+def _all_roots(p: Value, n: int, kind: dtypes.Dtype) -> Value:
+    """Give n - 1 roots, those beyond the degree nan."""
+    if n < 2:
+        return creation.zeros(0, kind)
+    used = ufuncs.truth(p)
+    lead = convert(sorting.argsort(table.not_(used))[0], dtypes.scalar_dtype(int))
+    # Leading zeros behind the others are roots at 0; the last are those left out.
+    turned = taking.take(p, table.add(creation.arange(n), lead), mode="wrap")
+    found = _companion_roots(turned, kind)
+    order = ufuncs.negative(table.abs(found))
+    found = taking.take(found, sorting.argsort(order), mode="clip")
+    degree = table.sub(n - 1, lead)
+    inside = table.lt(creation.arange(n - 1), degree)
+    inside = ufuncs.logical_and(inside, reductions.any(used))
+    return table.select(inside, found, complex(math.nan, math.nan))
+
+
+def _companion_roots(p: Value, kind: dtypes.Dtype) -> Value:
+    """Give the eigenvalues of the companion matrix."""
+    n = p.shape[0] - 1
+    if n < 1:
+        return creation.zeros(0, kind)
+    top = ufuncs.negative(ufuncs.divide(slice_in_dim(p, 1, n + 1, 0), p[0]))
+    shift = creation.eye(n - 1, n, dtype=p.dtype)
+    return linalg.eigvals(shaping.concatenate([top[None, :], shift]))
+
+
+def polyfit(
+    x: Any,
+    y: Any,
+    deg: int,
+    rcond: float | None = None,
+    full: bool = False,
+    w: Any = None,
+    cov: Any = False,
+) -> Any:
+    """Fit a polynomial by least squares; `cov` may be "unscaled".
+
+    A fit of deficient rank does not warn.
+    """
+    deg = static_int(deg, "polyfit", "deg")
+    x, y, *weight = promote_arrays(
+        "polyfit", x, y, *([] if w is None else [w]), inexact=True
+    )
+    _check_fit(x, y, deg, *weight)
+    left, right = creation.vander(x, deg + 1), y
+    for each in weight:
+        left = ufuncs.multiply(left, each[:, None])
+        right = ufuncs.multiply(right, each[:, None] if len(y.shape) == 2 else each)
+    # Columns of one size make the rank say more.
+    scale = ufuncs.sqrt(reductions.sum(table.abs(left) ** 2, 0))
+    rcond = x.shape[0] * float(dtypes.finfo(x.dtype).eps) if rcond is None else rcond
+    scaled = ufuncs.divide(left, scale)
+    found, residuals, rank, s = linalg.lstsq(scaled, right, rcond)
+    found = ufuncs.divide(found, scale[:, None] if len(y.shape) == 2 else scale)
+    if full:
+        return found, residuals, rank, s, creation.asarray(rcond)
+    if not cov:
+        return found
+    gram = contraction.matmul(composed.conj(scaled).T, scaled)
+    base = ufuncs.divide(linalg.inv(gram), contraction.outer(scale, scale))
+    if cov == "unscaled":
+        return found, base
+    spread = ufuncs.divide(residuals, x.shape[0] - deg - 1)
+    return found, base * (spread if len(y.shape) == 1 else spread[None, None, :])
+
+
+def _check_fit(x: Value, y: Value, deg: int, *weight: Value) -> None:
+    """Raise unless points, values and weights belong together."""
+    if deg < 0:
+        raise ArgumentError(
+            f"polyfit was given deg={deg}.", where=called_at(), mend="Give deg >= 0."
+        )
+    for v in (x, *weight):
+        _check_vector(v, "polyfit")
+    if len(y.shape) not in (1, 2) or any(
+        v.shape[0] != x.shape[0] for v in (y, *weight)
+    ):
+        raise wrong_shape(
+            "polyfit",
+            f"was given x, y and weights of types "
+            f"{', '.join(map(describe, (x, y, *weight)))}.",
+            "Give vectors of one length; y may be a matrix, a column for each fit.",
+        )

@@ -24,6 +24,7 @@ __all__ = [
     "as_weak_as",
     "bounds",
     "convert",
+    "number_dtype",
     "promote",
     "promote_arrays",
     "to_inexact",
@@ -36,9 +37,7 @@ INTEGRAL = frozenset(np.dtype(c).num for c in "bhilqBHILQ")
 FLOATING = frozenset(np.dtype(c).num for c in "efdFD")
 NUMERIC = INTEGRAL | FLOATING
 #: The numbers of all real and complex floating-point dtypes.
-INEXACT = FLOATING | {
-    d.num for d in (dtypes.bfloat16, dtypes.float8_e4m3fn, dtypes.float8_e5m2)
-}
+INEXACT = FLOATING | {d.num for d in (dtypes.bfloat16, *dtypes.EIGHT_BITS)}
 _BOOL = np.dtype(np.bool_).num
 
 
@@ -119,6 +118,21 @@ def wrapped(number: Any, dtype: Dtype) -> int:
 def promote_arrays(who: str, *xs: Any, inexact: bool = False) -> list[Value]:
     """Bring operands to their common dtype, Python scalars becoming arrays."""
     return promote(who, *xs, inexact=inexact, scalars=False)
+
+
+def number_dtype(given: list[Any]) -> Dtype:
+    """Give the common dtype of numbers and arrays; booleans count as integers."""
+    pairs = [
+        (dtypes.scalar_dtype(type(v)), True)
+        if type(v) in SCALARS
+        else (
+            dtypes.canonical(getattr(v, "dtype", None) or np.result_type(v)),
+            getattr(v, "weak_type", False),
+        )
+        for v in given
+    ]
+    found = dtypes.promote(*pairs)[0]
+    return dtypes.scalar_dtype(int) if found == dtypes.bool_ else found
 
 
 def as_weak_as(x: Value, out: Value) -> Value:

@@ -285,17 +285,19 @@ def _unique_of_size(
     """Find distinct elements of a traced array."""
     x = shaping.ravel(ar)
     n = x.shape[0]
+    if not n:
+        none = creation.zeros(size, dtypes.scalar_dtype(int))
+        values = creation.full(size, fill or 0, x.dtype)
+        extras = (none, creation.zeros(ar.shape, none.dtype), none)
+        found = [values, *(e for e, w in zip(extras, wanted) if w)]
+        return tuple(found) if len(found) > 1 else values
     order = argsort(x)
     ordered = taking.take(x, order, mode="clip")
-    fresh = table.ne(ordered[1:], ordered[:-1])
-    if equal_nan:
-        nans = composed.isnan(ordered)
-        fresh = table.and_(fresh, table.not_(table.and_(nans[1:], nans[:-1])))
-    fresh = shaping.concatenate([creation.ones(min(n, 1), bool), fresh])
+    fresh = _fresh(ordered, equal_nan)
     (starts,) = taking.nonzero(fresh, size=size, fill_value=n)
     used = table.lt(starts, n)
     values = taking.take(ordered, starts, mode="clip")
-    rest: Any = x.min() if fill is None and n else creation.asarray(fill or 0)
+    rest: Any = x.min() if fill is None else creation.asarray(fill)
     out: list[Any] = [table.select(used, values, convert(rest, x.dtype))]
     if wanted[0]:
         out.append(taking.take(order, starts, mode="clip"))
@@ -307,6 +309,15 @@ def _unique_of_size(
         ends = shaping.append(starts[1:], creation.array([n], starts.dtype))
         out.append(table.sub(ends, starts))
     return tuple(out) if len(out) > 1 else out[0]
+
+
+def _fresh(ordered: Value, equal_nan: bool = True) -> Value:
+    """Give which of sorted elements differ from the one before."""
+    fresh = table.ne(ordered[1:], ordered[:-1])
+    if equal_nan:
+        nans = composed.isnan(ordered)
+        fresh = table.and_(fresh, table.not_(table.and_(nans[1:], nans[:-1])))
+    return shaping.concatenate([creation.ones(min(ordered.shape[0], 1), bool), fresh])
 
 
 def unique_values(
@@ -365,36 +376,131 @@ def _known_pair(ar1: Any, ar2: Any, who: str) -> list[Any]:
     ]
 
 
-def union1d(ar1: Any, ar2: Any) -> Value:
-    """Give the distinct elements of both."""
+def union1d(
+    ar1: Any, ar2: Any, *, size: int | None = None, fill_value: Any = None
+) -> Value:
+    """Give the distinct elements of both; a static `size` allows traced arrays.
+
+    With `size`, they are cut off, or filled with `fill_value` (the least).
+    """
+    if size is not None:
+        both = shaping.concatenate([creation.asarray(ar1), creation.asarray(ar2)], None)
+        return unique(both, size=size, fill_value=fill_value)
     return from_host(np.union1d(*_known_pair(ar1, ar2, "union1d")))
 
 
 def intersect1d(
-    ar1: Any, ar2: Any, assume_unique: bool = False, return_indices: bool = False
+    ar1: Any,
+    ar2: Any,
+    assume_unique: bool = False,
+    return_indices: bool = False,
+    *,
+    size: int | None = None,
+    fill_value: Any = None,
 ) -> Any:
-    """Give the distinct elements that are in both."""
-    pair = _known_pair(ar1, ar2, "intersect1d")
-    find: Any = np.intersect1d
-    found = find(*pair, assume_unique, return_indices)
+    """Give the distinct elements that are in both; a static `size` allows traced ones.
+
+    With `size`, they are cut off, or filled with `fill_value` (the first found), the
+    indices with the lengths of the arrays.
+    """
+    if size is None:
+        pair = _known_pair(ar1, ar2, "intersect1d")
+        find: Any = np.intersect1d
+        found = find(*pair, assume_unique, return_indices)
+        if not return_indices:
+            return from_host(found)
+        dtype = dtypes.scalar_dtype(int)
+        return (from_host(found[0]), *(from_host(i.astype(dtype)) for i in found[1:]))
+    x, y = _flat_pair(ar1, ar2, "intersect1d")
+    order, ordered = _in_order(x)
+    keep = table.and_(_fresh(ordered), isin(ordered, y))
+    (places,) = taking.nonzero(keep, size=size, fill_value=x.shape[0])
+    values = _first_kept(ordered, places, fill_value)
     if not return_indices:
-        return from_host(found)
-    dtype = dtypes.scalar_dtype(int)
-    return (from_host(found[0]), *(from_host(i.astype(dtype)) for i in found[1:]))
+        return values
+    used = table.lt(places, x.shape[0])
+    first = composed.where(used, taking.take(order, places, mode="clip"), x.shape[0])
+    order, ordered = _in_order(y)
+    found = taking.take(order, searchsorted(ordered, values), mode="clip")
+    return values, first, composed.where(used, found, y.shape[0])
 
 
-def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Value:
-    """Give the distinct elements of the first that are not in the second."""
-    pair = _known_pair(ar1, ar2, "setdiff1d")
-    find: Any = np.setdiff1d
-    return from_host(find(*pair, assume_unique).astype(creation.asarray(ar1).dtype))
+def _flat_pair(ar1: Any, ar2: Any, who: str) -> list[Value]:
+    """Give two vectors of one dtype."""
+    pair = promote_arrays(who, creation.asarray(ar1), creation.asarray(ar2))
+    return [shaping.ravel(x) for x in pair]
 
 
-def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Value:
-    """Give the distinct elements that are in one of both only."""
-    pair = _known_pair(ar1, ar2, "setxor1d")
-    find: Any = np.setxor1d
-    return from_host(find(*pair, assume_unique))
+def _in_order(x: Value) -> tuple[Value, Value]:
+    """Give the order of a vector's elements, and these in order."""
+    order = argsort(x)
+    return order, taking.take(x, order, mode="clip")
+
+
+def _first_kept(x: Value, places: Value, fill: Any) -> Value:
+    """Give elements; `fill`, or the first of them, where a place is beyond the end."""
+    if not x.shape[0]:
+        return creation.full(places.shape, fill or 0, x.dtype)
+    used = table.lt(places, x.shape[0])
+    values = taking.take(x, places, mode="clip")
+    if fill is None:
+        zero = structural.full((), ufuncs.scalar_like(x, 0), x.dtype)
+        fill = table.select(used[:1], values[:1], zero) if places.shape[0] else zero
+    return table.select(used, values, convert(creation.asarray(fill), x.dtype))
+
+
+def setdiff1d(
+    ar1: Any,
+    ar2: Any,
+    assume_unique: bool = False,
+    *,
+    size: int | None = None,
+    fill_value: Any = None,
+) -> Value:
+    """Give the distinct elements of the first that are not in the second.
+
+    A static `size` allows traced arrays: they are cut off, or filled with `fill_value`
+    (0).
+    """
+    if size is None:
+        pair = _known_pair(ar1, ar2, "setdiff1d")
+        find: Any = np.setdiff1d
+        return from_host(find(*pair, assume_unique).astype(creation.asarray(ar1).dtype))
+    x, y = _flat_pair(ar1, ar2, "setdiff1d")
+    x = x if assume_unique else sort(x)
+    keep = isin(x, y, invert=True)
+    keep = keep if assume_unique else table.and_(keep, _fresh(x))
+    (places,) = taking.nonzero(keep, size=size, fill_value=x.shape[0])
+    fill = 0 if fill_value is None else fill_value
+    return convert(_first_kept(x, places, fill), creation.asarray(ar1).dtype)
+
+
+def setxor1d(
+    ar1: Any,
+    ar2: Any,
+    assume_unique: bool = False,
+    *,
+    size: int | None = None,
+    fill_value: Any = None,
+) -> Value:
+    """Give the distinct elements that are in one of both only.
+
+    A static `size` allows traced arrays: they are cut off, or filled with `fill_value`
+    (the first found).
+    """
+    if size is None:
+        find: Any = np.setxor1d
+        return from_host(find(*_known_pair(ar1, ar2, "setxor1d"), assume_unique))
+    x, y = (sort(v) for v in _flat_pair(ar1, ar2, "setxor1d"))
+    alone = [
+        table.and_(_fresh(one), isin(one, other, invert=True))
+        for one, other in ((x, y), (y, x))
+    ]
+    both, keep = shaping.concatenate([x, y]), shaping.concatenate(alone)
+    order = lexsort((both, table.not_(keep)))
+    both, keep = (taking.take(v, order, mode="clip") for v in (both, keep))
+    (places,) = taking.nonzero(keep, size=size, fill_value=both.shape[0])
+    return _first_kept(both, places, fill_value)
 
 
 def sort_complex(a: Any) -> Value:

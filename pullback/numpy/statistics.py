@@ -34,7 +34,18 @@ from pullback.numpy.promotion import as_inexact, convert, promote_arrays
 from pullback.primitives import structural, table
 from pullback.primitives.recipes import canonical_axes
 
-_METHODS = ("linear", "lower", "higher", "nearest", "midpoint")
+#: Methods that read at a place linear in q, with the parameters alpha and beta of
+#: Hyndman and Fan, Sample quantiles in statistical packages (1996), section 2.
+_SPACED = {
+    "linear": (1.0, 1.0),
+    "interpolated_inverted_cdf": (0.0, 1.0),
+    "hazen": (0.5, 0.5),
+    "weibull": (0.0, 0.0),
+    "median_unbiased": (1 / 3, 1 / 3),
+    "normal_unbiased": (3 / 8, 3 / 8),
+}
+_STEPPED = ("inverted_cdf", "averaged_inverted_cdf", "closest_observation")
+_METHODS = (*_SPACED, *_STEPPED, "lower", "higher", "nearest", "midpoint")
 
 # -- quantiles -------------------------------------------------------------------------
 
@@ -76,7 +87,7 @@ def _quantile(
         )
     else:
         count = structural.full((*(1,) * len(lead), 1), n, x.dtype)
-    out = _interpolated(x, _places(q, count), method)
+    out = _interpolated(x, _places(q, count, method), method)
     if skip:
         bad = structural.broadcast_to(
             table.eq(count, ufuncs.zero_like(count)), out.shape
@@ -92,10 +103,31 @@ def _quantile(
     return convert(out, found, weak)
 
 
-def _places(q: Value, count: Value) -> Value:
+def _places(q: Value, count: Value, method: str) -> Value:
     """Give where in sorted elements the quantiles lie, along a new last axis."""
     q = shaping.atleast_1d(q)
-    return table.mul(q, table.sub(count, ufuncs.one_like(count)))
+    last = table.sub(count, ufuncs.one_like(count))
+    if method in _STEPPED:
+        return composed.clip(_stepped(ufuncs.multiply(q, count), method), 0, last)
+    alpha, beta = _SPACED.get(method, (1.0, 1.0))
+    if alpha == beta == 1.0:
+        return table.mul(q, last)
+    moved = ufuncs.add(ufuncs.multiply(q, 1 - alpha - beta), alpha - 1)
+    return composed.clip(ufuncs.add(ufuncs.multiply(q, count), moved), 0, last)
+
+
+def _stepped(number: Value, method: str) -> Value:
+    """Give places that step where the number of elements below is whole."""
+    if method == "inverted_cdf":
+        return ufuncs.subtract(table.ceil(number), 1)
+    place = ufuncs.subtract(number, 1.0 if method != "closest_observation" else 1.5)
+    below = table.floor(place)
+    whole, above = table.eq(place, below), ufuncs.add(below, 1)
+    if method == "averaged_inverted_cdf":
+        return table.select(whole, ufuncs.add(below, 0.5), above)
+    # Of two as near, the one of even rank, counted from 1.
+    odd = ufuncs.equal(ufuncs.remainder(below, 2), 1)
+    return table.select(table.and_(whole, odd), below, above)
 
 
 def _interpolated(x: Value, places: Value, method: str) -> Value:
@@ -135,7 +167,7 @@ def quantile(
     method: str = "linear",
     keepdims: bool = False,
 ) -> Value:
-    """Give quantiles over axes, by five methods; integers become floats."""
+    """Give quantiles over axes, by NumPy's methods; integers become floats."""
     no_out(out, "quantile")
     return _quantile("quantile", a, q, axis, method, keepdims, False)
 
@@ -163,7 +195,7 @@ def percentile(
     method: str = "linear",
     keepdims: bool = False,
 ) -> Value:
-    """Give percentiles over axes, by five methods; integers become floats."""
+    """Give percentiles over axes, by NumPy's methods; integers become floats."""
     no_out(out, "percentile")
     q = ufuncs.divide(creation.asarray(q), 100.0)
     return _quantile("percentile", a, q, axis, method, keepdims, False)
@@ -357,6 +389,19 @@ def mended_place(x: Value, edges: Value) -> Value:
     return table.select(table.eq(x, x), found, edges.shape[0] - 1)
 
 
+def bin_of(x: Value, edges: Value, equal: bool) -> tuple[Value, Value]:
+    """Give the bins that elements fall into, and which fall into any.
+
+    `equal` says that the edges were spaced equally.
+    """
+    last = edges.shape[0] - 2
+    search = place_by_step if equal and x.size >= MANY else place_by_search
+    place = search(x, edges)
+    place = table.select(table.eq(x, edges[-1]), last, place)
+    inside = table.and_(table.ge(place, 0), table.le(place, last))
+    return composed.clip(place, 0, last), inside
+
+
 def histogram(
     a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> tuple[Value, Value]:
@@ -373,17 +418,10 @@ def histogram(
         )
     count = edges.shape[0] - 1
     x, edges = promote_arrays("histogram", x, edges)
-    if np.ndim(bins) == 0 and x.size >= MANY:
-        place = place_by_step(x, edges)
-    else:
-        place = place_by_search(x, edges)
-    place = table.select(table.eq(x, edges[-1]), count - 1, place)
-    inside = table.and_(table.ge(place, 0), table.lt(place, count))
+    place, inside = bin_of(x, edges, np.ndim(bins) == 0)
     found = dtypes.scalar_dtype(int) if unit is None else unit.dtype
     add = convert(inside, found) if unit is None else composed.where(inside, unit, 0)
-    counts = (
-        creation.zeros(count, found).at[composed.clip(place, 0, count - 1)].add(add)
-    )
+    counts = creation.zeros(count, found).at[place].add(add)
     if density:
         widths = table.sub(edges[1:], edges[:-1])
         counts = ufuncs.divide(ufuncs.divide(counts, widths), reductions.sum(counts))

@@ -51,6 +51,11 @@ float16, bfloat16 = ScalarType(dtypes.float16), ScalarType(dtypes.bfloat16)
 float32, float64 = ScalarType(dtypes.float32), ScalarType(dtypes.float64)
 float8_e4m3fn = ScalarType(dtypes.float8_e4m3fn)
 float8_e5m2 = ScalarType(dtypes.float8_e5m2)
+float8_e3m4 = ScalarType(dtypes.float8_e3m4)
+float8_e4m3 = ScalarType(dtypes.float8_e4m3)
+float8_e4m3b11fnuz = ScalarType(dtypes.float8_e4m3b11fnuz)
+float8_e4m3fnuz = ScalarType(dtypes.float8_e4m3fnuz)
+float8_e5m2fnuz = ScalarType(dtypes.float8_e5m2fnuz)
 complex64, complex128 = ScalarType(dtypes.complex64), ScalarType(dtypes.complex128)
 #: NumPy's names of the widest types; they narrow to 32 bits by default.
 int_, uint, float_, complex_ = int64, uint64, float64, complex128

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes
+from pullback.config import config
 from pullback.core.aval import Aval
 from pullback.core.origin import called_at
 from pullback.core.primitive import Primitive
@@ -30,9 +31,7 @@ Axes = tuple[int, ...]
 DimensionNumbers = tuple[tuple[Axes, Axes], tuple[Axes, Axes]]
 
 #: Products of these are computed in float32 and rounded once, as the compiler does.
-_NARROW = frozenset(
-    (dtypes.bfloat16, dtypes.float16, dtypes.float8_e4m3fn, dtypes.float8_e5m2)
-)
+_NARROW = frozenset((dtypes.bfloat16, dtypes.float16, *dtypes.EIGHT_BITS))
 
 
 @frozen
@@ -245,7 +244,8 @@ def canonical_precision(precision: Any) -> tuple[str, str]:
         ArgumentError: there is no such precision.
     """
     if precision is None:
-        return "DEFAULT", "DEFAULT"
+        name = config.default_matmul_precision.upper()
+        return name, name
     pair = precision if isinstance(precision, (tuple, list)) else (precision,) * 2
     names = [str(getattr(p, "name", p) or "default").upper() for p in pair]
     if len(names) != 2 or not {"DEFAULT", "HIGH", "HIGHEST"}.issuperset(names):

@@ -49,6 +49,12 @@ def test_cond_takes_its_operand_by_name():
     assert lax.cond(False, lambda x: 0, lambda x: 1, operand=None) == 1
 
 
+def test_each_branch_may_have_an_operand_of_its_own():
+    f = lambda p, x: lax.cond(p, x, jnp.sin, (x, 2), lambda y: y[0] * y[1])  # noqa: E731
+    assert f(True, 0.5) == jnp.sin(0.5)
+    assert jit(grad(f, 1))(False, 0.5) == 2
+
+
 def test_cond_runs_one_branch_only():
     seen = []
 

@@ -32,6 +32,7 @@ REFERENCES = {
     "hard_silu": lambda x: x * np.clip(x + 3, 0, 6) / 6,
     "squareplus": lambda x: (x + np.sqrt(x * x + 4)) / 2,
     "identity": lambda x: x,
+    "sparse_sigmoid": lambda x: np.clip((x + 1) / 2, 0, 1),
 }
 
 
@@ -47,6 +48,16 @@ def test_gelu_and_selu_have_right_rules():
     exact = nn.gelu(as_value(X), approximate=False)
     np.testing.assert_allclose(exact, X * scipy.special.ndtr(X), 1e-5, 1e-6)
     np.testing.assert_allclose(nn.gelu(as_value(X)), exact, atol=2e-3)
+
+
+def test_log1mexp_is_exact_near_zero_and_far_away():
+    x = np.array([1e-9, 1e-3, 0.5, np.log(2), 0.8, 5.0, 50.0])
+    check_rules_of(nn.log1mexp, x[1:], reference=lambda x: np.log(-np.expm1(-x)))
+    with config.context(enable_x64=True):
+        found = nn.log1mexp(jnp.array(x))
+    np.testing.assert_allclose(
+        found[[0, -1]], [np.log(1e-9) - 5e-10, -np.exp(-50)], 1e-14
+    )
 
 
 def test_sparse_plus_and_glu():
@@ -156,6 +167,11 @@ def test_plain_initializers():
     assert np.abs(cut).max() <= 1
     wide = np.asarray(inits.uniform(2.0)(key, (999,)))
     assert 0 <= wide.min() < wide.max() <= 2
+    w = np.asarray(inits.delta_orthogonal()(key, (3, 4, 2, 5)))
+    np.testing.assert_allclose(w[1, 1] @ w[1, 1].T, np.eye(2), atol=1e-6)
+    assert np.count_nonzero(np.abs(w).sum((2, 3))) == 1
+    with pytest.raises(ArgumentError, match=r"delta_orthogonal was given shape \(3, 5"):
+        inits.delta_orthogonal()(key, (3, 5, 2))
     q = np.asarray(inits.orthogonal(2.0)(key, (3, 4, 5)))
     flat = q.reshape(12, 5)
     np.testing.assert_allclose(flat.T @ flat, 4 * np.eye(5), atol=1e-5)

@@ -154,6 +154,11 @@ def test_sinc_has_right_derivatives_at_zero():
     np.testing.assert_allclose(second, -(np.pi**2) / 3, rtol=1e-5)
 
 
+def test_hypot_has_right_second_derivatives_at_ties_and_on_the_axes():
+    for x, y in ((1.0, 1.0), (-2.0, 2.0), (0.0, 3.0), (1.5, 0.0)):
+        has_right_derivatives(jnp.hypot, np.array(x), np.array(y))
+
+
 def test_hypot_is_flat_at_the_origin():
     assert grad(lambda x: jnp.hypot(x, x))(0.0) == 0.0
 

@@ -122,6 +122,26 @@ def test_arange_agrees_with_numpy(bounds):
     agrees("arange", *bounds)
 
 
+@pytest.mark.parametrize(
+    ("bounds", "dtype"),
+    [
+        ((np.int8(3),), "int8"),
+        ((np.float16(0), 3), "float16"),
+        ((0, 3, np.float16(1)), "float16"),
+        ((np.int8(0), np.int16(5)), "int16"),
+        ((np.int64(3),), "int32"),
+        ((jnp.uint8(3),), "uint8"),
+        ((True,), "int32"),
+        ((0, 2.0), "float32"),
+    ],
+    ids=str,
+)
+def test_arange_has_the_dtype_of_the_arrays_among_its_bounds(bounds, dtype):
+    found = jnp.arange(*bounds)
+    assert found.dtype == dtype
+    assert not found.weak_type
+
+
 def test_arange_needs_static_bounds():
     with pytest.raises(TracerIntegerError, match="arange"):
         jit(jnp.arange)(3)
@@ -280,3 +300,11 @@ def test_powers_of_a_number_have_derivatives_in_32_bits_among_64():
             slope = grad(lambda x, f=f: f(x).sum())(x)
             assert slope.dtype == jnp.float32
         np.testing.assert_allclose(slope, np.log(10) * 10 ** np.array([1, 2]), 1e-5)
+
+
+def test_arrays_of_other_libraries_are_copied():
+    x = np.arange(3, dtype=np.float32)
+    ours = jnp.from_dlpack(x)
+    x[0] = 9
+    assert ours.tolist() == [0, 1, 2]
+    assert jnp.from_dlpack(ours).tolist() == [0, 1, 2]

@@ -192,10 +192,27 @@ def test_an_array_names_its_namespace():
     assert jnp.ones(2).__array_namespace__() is jnp
 
 
-def test_views_of_other_dtypes_are_refused():
-    assert jnp.ones(2).view(jnp.float32).dtype == jnp.float32
-    with pytest.raises(ArgumentError, match="bitcast_convert_type"):
-        jnp.ones(2).view(jnp.int32)
+@pytest.mark.parametrize(
+    ("kind", "other"),
+    [
+        *(("f4", "i4"), ("i2", "i4"), ("?", "i1"), ("f4", "i1"), ("c8", "f4")),
+        *(("f4", "c8"), ("c8", "i1"), ("u1", "c8"), ("u1", "f2"), ("u1", "u1")),
+    ],
+)
+def test_views_read_the_bytes_as_another_dtype(kind, other):
+    x = np.arange(32).reshape(2, 16).astype(kind)
+    for f in (lambda x: x.view(other), jit(lambda x: x.view(other))):
+        got, want = f(jnp.asarray(x)), x.view(other)
+        assert got.dtype == want.dtype
+        np.testing.assert_array_equal(got, want)
+
+
+def test_views_that_do_not_fit_are_refused():
+    assert jnp.arange(3, dtype="int8").view(bool).tolist() == [False, True, True]
+    with pytest.raises(ShapeError, match=r"view of i8\[3\] as a dtype 2 times"):
+        jnp.arange(3, dtype="int8").view("int16")
+    with pytest.raises(ShapeError, match="view of a scalar keeps"):
+        jnp.float32(1).view("int16")
 
 
 def test_operators_are_filled_for_arrays_and_tracers_alike():

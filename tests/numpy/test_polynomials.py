@@ -1,12 +1,21 @@
 """Polynomials against NumPy, with derivatives."""
 
+import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback.errors import ArgumentError, ShapeError
-from tests.numpy.agreement import agrees, has_right_derivatives, integers, normal
+from pullback import jit
+from pullback.errors import ArgumentError, ShapeError, TracerIntegerError
+from tests.numpy.agreement import (
+    agrees,
+    floats,
+    has_right_derivatives,
+    integers,
+    normal,
+)
 
 A, V, K = normal(3, 4), normal(4), integers(4)
+X = floats([0.5, 1.0, 2.0, 4.0])
 
 CASES = [
     ("polyval", V, A),
@@ -21,12 +30,26 @@ CASES = [
     ("polyint", V, 2),
     ("polyint", V, 2, [3.0, 4.0]),
     ("poly", V),
+    ("polydiv", floats([3, -1, 2, 0.5, 4]), floats([2, 1, -0.5])),
+    ("polydiv", np.array([6, 5, -1, 2]), floats([2, 1])),
+    ("polydiv", V[:2], V),
+    ("polyfit", X, V, 2),
+    ("polyfit", X, normal(4, 3), 1),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c[0]}{c[2:]}")
 def test_polynomials_agree_with_numpy(case):
-    agrees(*case)
+    name, *args = case
+    if name != "polydiv":
+        agrees(*case)
+        return
+    quotient, rest = np.polydiv(*args)
+    for divide in (jnp.polydiv, jit(jnp.polydiv)):
+        got = divide(*args)
+        np.testing.assert_allclose(got[0], quotient, 1e-5)
+        full = np.concatenate([np.zeros(len(args[0]) - len(rest)), rest])
+        np.testing.assert_allclose(got[1], full, 1e-4, 1e-5)
 
 
 SMOOTH = {
@@ -35,6 +58,9 @@ SMOOTH = {
     "polyadd": lambda x: jnp.polyadd(x[0], x[1, :2] ** 2),
     "polyint": lambda x: jnp.polyder(jnp.polyint(x[0] ** 2, 2)),
     "poly": lambda x: jnp.poly(x[0]),
+    "polydiv": lambda x: [*jnp.polydiv(x[0], x[1, :2])],
+    "polyfit": lambda x: jnp.polyfit(x[0], x[1], 2),
+    "roots": lambda x: jnp.abs(jnp.roots(x[0])),
 }
 
 
@@ -54,3 +80,46 @@ def test_what_does_not_fit_is_named():
 def test_leading_zeros_are_trimmed_on_demand():
     p = jnp.array([0.0, 0.0, 1.0, 2.0])
     assert jnp.polymul(p, p, trim_leading_zeros=True).tolist() == [1, 4, 4]
+    assert jnp.polydiv(jnp.array([2.0, 4.0]), p[2:], trim_leading_zeros=True)[
+        1
+    ].tolist() == [0.0]
+
+
+def in_order(z):
+    """Sorts complex numbers by what is left of them after rounding."""
+    return sorted(np.asarray(z).tolist(), key=lambda c: (round(c.real, 3), c.imag))
+
+
+ROOTS = [[1.0, -3, 2], [0, 0, 1, -3, 2, 0], [1, 0, 1], [2, 1], [3], [0, 0], [5, 0, 0]]
+
+
+@pytest.mark.parametrize("p", ROOTS, ids=str)
+def test_roots_agree_with_numpy(p):
+    p = floats(p)
+    np.testing.assert_allclose(in_order(jnp.roots(p)), in_order(np.roots(p)), 1e-5)
+    full = np.asarray(jit(lambda p: jnp.roots(p, strip_zeros=False))(p))
+    assert full.shape == (len(p) - 1,)
+    known = full[~np.isnan(full)]
+    np.testing.assert_allclose(in_order(known), in_order(np.roots(p)), 1e-5)
+
+
+def test_the_number_of_roots_must_be_known():
+    with pytest.raises(TracerIntegerError, match="roots needs the values of p"):
+        jit(jnp.roots)(V)
+
+
+def test_fits_give_what_else_numpy_gives():
+    x, y, w = X, V, floats([1, 2, 1, 0.5])
+    for options in ({"full": True}, {"cov": True}, {"cov": "unscaled", "w": w}):
+        want = np.polyfit(x.astype(np.float64), y, 1, **options)
+        fit = lambda x, y, o=options: jnp.polyfit(x, y, 1, **o)  # noqa: E731
+        for f in (fit, jit(fit)):
+            for a, b in zip(f(x, y)[:4], want):
+                np.testing.assert_allclose(a, b, 1e-3)
+
+
+def test_fits_of_points_that_do_not_belong_together_are_refused():
+    with pytest.raises(ShapeError, match=r"f32\[4\], f32\[3\]"):
+        jnp.polyfit(V, V[:3], 1)
+    with pytest.raises(ArgumentError, match="deg=-1"):
+        jnp.polyfit(V, V, -1)

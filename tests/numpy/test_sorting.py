@@ -137,3 +137,35 @@ def test_what_does_not_fit_is_named(f, kind, text):
 def test_a_set_difference_has_the_dtype_of_the_first():
     left = jnp.setdiff1d(np.array([3, 1, 2], np.int32), floats([2.0, 9.5]))
     assert (left.dtype, left.tolist()) == (jnp.int32, [1, 3])
+
+
+FIRST, SECOND = np.array([3, 1, 4, 1, 0, 3, 4]), np.array([7, 4, 3, 4, 5])
+SETS = ["union1d", "intersect1d", "setdiff1d", "setxor1d"]
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_sets_of_a_static_size_are_numpys_then_filled(name, kind):
+    x, y = FIRST.astype(kind), SECOND.astype(kind)
+    want = getattr(np, name)(x, y)
+    for size in (len(want) - 1, len(want), len(want) + 3):
+        made = lambda x, y: getattr(jnp, name)(x, y, size=size, fill_value=-7)  # noqa: E731, B023
+        for f in (made, jit(made)):
+            got = f(x, y).tolist()
+            assert got == [*want.tolist(), -7, -7, -7][:size]
+    filled = getattr(jnp, name)(x, y, size=len(want) + 1)
+    assert filled[-1] == (0 if name == "setdiff1d" else want[0])
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_empty_sets_of_a_static_size_are_filled(name):
+    found = getattr(jnp, name)(jnp.zeros(0), jnp.zeros(0), size=2)
+    assert found.tolist() == [0, 0]
+
+
+def test_places_of_common_elements_are_those_of_the_first():
+    x, y = jnp.array([3, 1, 3, 2]), jnp.array([5, 2, 3, 3])
+    find = jit(lambda x, y: jnp.intersect1d(x, y, False, True, size=3, fill_value=9))
+    assert [v.tolist() for v in find(x, y)] == [[2, 3, 9], [3, 0, 4], [1, 2, 4]]
+    kept = jnp.setdiff1d(x, jnp.array([1]), True, size=4)
+    assert kept.tolist() == [3, 3, 2, 0]

@@ -21,13 +21,23 @@ HOLES[2] = np.nan
 
 
 @pytest.mark.parametrize("q", [0.3, floats([0.0, 0.5, 0.99, 1.0])], ids=str)
-@pytest.mark.parametrize("method", ["linear", "lower", "higher", "nearest", "midpoint"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        *("linear", "lower", "higher", "nearest", "midpoint", "hazen", "weibull"),
+        *("interpolated_inverted_cdf", "median_unbiased", "normal_unbiased"),
+        *("inverted_cdf", "averaged_inverted_cdf", "closest_observation"),
+    ],
+)
 def test_quantiles_agree_with_numpy(q, method):
     agrees("quantile", A, q, method=method)
     agrees("quantile", A, q, axis=1, method=method)
-    agrees("percentile", K.astype(np.float32), q * 100, axis=0, method=method)
+    # Rounding of q / 100 decides on which side of a step it is.
+    smooth = "inverted_cdf" not in method and "closest" not in method
+    values, q100 = K.astype(np.float32), q * 100
+    agrees("percentile", values, q100, axis=0, method=method, compiled=smooth)
     agrees("nanquantile", HOLES, q, axis=1, method=method)
-    agrees("nanpercentile", HOLES, q * 100, method=method)
+    agrees("nanpercentile", HOLES, q100, method=method, compiled=smooth)
 
 
 def test_reduced_axes_are_kept_on_demand():
@@ -126,3 +136,33 @@ def test_quantiles_have_the_dtype_of_the_array(name):
     for dtype in (jnp.float16, jnp.bfloat16):
         assert getattr(jnp, name)(jnp.ones(5, dtype), q).dtype == dtype
     assert getattr(jnp, name)(jnp.arange(5), q).dtype == jnp.float32
+
+
+SAMPLE = normal(50, 3)
+
+
+@pytest.mark.parametrize("density", [False, True])
+def test_histograms_of_points_agree_with_numpy(density):
+    agrees("histogramdd", SAMPLE, 4, density=density)
+    agrees("histogramdd", SAMPLE, [2, floats([-1, 0, 2]), 3], density=density)
+    agrees("histogramdd", SAMPLE, 3, [(-1, 1), None, (0, 2)], weights=normal(50))
+    x, y = SAMPLE.T[:2]
+    agrees("histogram2d", x, y, density=density)
+    agrees("histogram2d", x, y, (3, 4), density=density, weights=np.abs(x))
+    agrees("histogram2d", x, y, floats([-2, 0, 1, 3]))
+
+
+def test_histograms_are_differentiable_in_their_weights():
+    has_right_derivatives(
+        lambda w: jnp.histogramdd(SAMPLE, 3, weights=w**2, density=True)[0],
+        SAMPLE[:, 0],
+    )
+
+
+def test_points_that_do_not_belong_together_are_refused():
+    with pytest.raises(ShapeError, match="3 coordinates, 2 entries in bins"):
+        jnp.histogramdd(SAMPLE, [2, 3])
+    with pytest.raises(ShapeError, match=r"f32\[4\], f32\[2\]"):
+        jnp.histogram2d(V, V[:2])
+    with pytest.raises(ShapeError, match=r"50 points and weights of type f32\[4\]"):
+        jnp.histogramdd(SAMPLE, weights=V)

@@ -7,10 +7,12 @@ import pullback.numpy as jnp
 from pullback.calls.jit import jit
 from pullback.config import config
 from pullback.errors import DtypeError
+from pullback.transforms.derivatives import grad
 
 NAMES = (
     "bool_ int8 int16 int32 uint8 uint16 uint32 float16 bfloat16 float32 complex64 "
-    "float8_e4m3fn float8_e5m2"
+    "float8_e4m3fn float8_e5m2 float8_e3m4 float8_e4m3 float8_e4m3b11fnuz "
+    "float8_e4m3fnuz float8_e5m2fnuz"
 ).split()
 
 
@@ -78,3 +80,14 @@ def test_scalars_are_known():
 def test_an_unknown_dtype_is_named():
     with pytest.raises(DtypeError, match="'wrong' is no dtype"):
         jnp.ones(2).astype("wrong")
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith("float8")])
+def test_eight_bit_floats_are_computed_with_and_differentiated(name):
+    x = jnp.array([0.5, 1.0, -2.0, 0.0], getattr(jnp, name))
+    f = lambda x: (x * x + x).astype("float32")  # noqa: E731
+    assert f(x).tolist() == jit(f)(x).tolist() == [0.75, 2.0, 2.0, 0.0]
+    assert jit(lambda x: x + x)(x).dtype == x.dtype
+    slope = grad(lambda x: jnp.sum(f(x)))(x)
+    assert (slope.dtype, slope.tolist()) == (x.dtype, [2.0, 3.0, -3.0, 1.0])
+    assert (x + 1).dtype == x.dtype

@@ -1,0 +1,109 @@
+"""Matrix factors against SciPy and their definitions, with derivatives."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+from pullback import enable_x64, jit, lax
+from pullback import numpy as jnp
+from pullback.errors import ArgumentError, ShapeError
+from tests.numpy.agreement import has_right_derivatives, normal
+from tests.rule_checks import check_rules_of
+
+A = normal(4, 4).astype(np.float64)
+B = normal(2, 4, 3).astype(np.float64)
+POSITIVE = A @ A.T + np.eye(4)
+
+
+@pytest.fixture(autouse=True)
+def _wide():
+    with enable_x64():
+        yield
+
+
+def same(x, y):
+    np.testing.assert_allclose(x, y, 1e-10, 1e-10)
+
+
+def test_factors_multiply_to_the_matrix():
+    q, r = lax.linalg.qr(B)
+    assert (q.shape, r.shape) == ((2, 4, 4), (2, 4, 3))
+    same(q @ r, B)
+    assert lax.linalg.qr(B, full_matrices=False)[0].shape == (2, 4, 3)
+    u, s, vh = lax.linalg.svd(B, full_matrices=False)
+    same(u * s[:, None] @ vh, B)
+    same(lax.linalg.svd(B, compute_uv=False), s)
+    part = lax.linalg.svd(B, full_matrices=False, subset_by_index=(1, 2))
+    assert [x.shape for x in part] == [(2, 4, 1), (2, 1), (2, 1, 3)]
+    same(lax.linalg.cholesky(POSITIVE), np.linalg.cholesky(POSITIVE))
+    with pytest.raises(ArgumentError, match="pivoting=True"):
+        lax.linalg.qr(B, pivoting=True)
+    with pytest.raises(ArgumentError, match="full_matrices=False"):
+        lax.linalg.svd(B, subset_by_index=(0, 1))
+
+
+def test_eigenvectors_come_before_hermitian_eigenvalues():
+    v, w = lax.linalg.eigh(POSITIVE)
+    same(POSITIVE @ np.asarray(v), v * w)
+    same(lax.linalg.eigh(POSITIVE, subset_by_index=(2, 4))[1], w[2:])
+    upper = lax.linalg.eigh(np.triu(POSITIVE), lower=False, symmetrize_input=False)
+    same(upper[1], w)
+
+
+def test_left_and_right_eigenvectors_belong_to_one_eigenvalue():
+    w, left, right = lax.linalg.eig(A)
+    same(jnp.conj(left.T) @ A, w[:, None] * jnp.conj(left.T))
+    same(A @ right, right * w)
+    same(jnp.linalg.norm(left, axis=0), np.ones(4))
+    assert len(lax.linalg.eig(A, compute_left_eigenvectors=False)) == 2
+    alone = lax.linalg.eig(
+        A, compute_left_eigenvectors=False, compute_right_eigenvectors=False
+    )
+    same(jnp.sort(alone[0]), jnp.sort(w))
+
+
+def test_row_exchanges_lead_to_an_order():
+    packed, pivots, order = lax.linalg.lu(jnp.stack([A, A.T]))
+    lower = jnp.tril(packed, -1) + jnp.eye(4)
+    taken = jnp.take_along_axis(jnp.stack([A, A.T]), order[..., None], 1)
+    same(lower @ jnp.triu(packed), taken)
+    for f in (lax.linalg.lu_pivots_to_permutation,):
+        assert f(pivots, 4).tolist() == order.tolist()
+        assert jit(f, static_argnums=1)(pivots, 4).tolist() == order.tolist()
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_triangular_systems_are_solved_on_both_sides(left):
+    lower = np.tril(A) + 3 * np.eye(4)
+    b = normal(4, 4).astype(np.float64)
+    options = {"left_side": left, "lower": True}
+    x = lax.linalg.triangular_solve(lower, b, **options)
+    same(lower @ x if left else x @ lower, b)
+    turned = lax.linalg.triangular_solve(lower, b, transpose_a=True, **options)
+    same(lower.T @ turned if left else turned @ lower.T, b)
+    vector = lax.linalg.triangular_solve(lower, b[0], **options)
+    same(lower @ vector if left else vector @ lower, b[0])
+
+
+def test_reflections_are_multiplied():
+    (packed, taus), _ = scipy.linalg.qr(B[0], mode="raw")
+    found = lax.linalg.householder_product(packed, taus)
+    same(found, scipy.linalg.qr(B[0], mode="economic")[0])
+    check_rules_of(lax.linalg.householder_product, B[0], normal(2).astype(np.float64))
+    made = lax.linalg.householder_product(B, normal(2, 3))
+    assert made.shape == B.shape
+    with pytest.raises(ShapeError, match=r"f64\[3,4\] and f64\[3\]"):
+        lax.linalg.householder_product(B[0].T, np.ones(3))
+
+
+def test_symmetric_products_add_a_multiple():
+    c = POSITIVE[:3, :3]
+    a = B[0].T
+    found = lax.linalg.symmetric_product(a, c, alpha=2.0, beta=0.5)
+    same(found, 2 * a @ a.T + c / 2)
+
+
+def test_derivatives_are_right():
+    has_right_derivatives(lambda a: lax.linalg.eigh(a)[1], POSITIVE)
+    has_right_derivatives(lambda a: lax.linalg.lu(a)[0], A)
+    has_right_derivatives(lambda a: jnp.abs(lax.linalg.eig(a)[1]), A, tol=1e-4)

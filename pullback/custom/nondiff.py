@@ -218,7 +218,7 @@ def split_arguments(
         if i in marked:
             refuse_traced(f, signature, i, len(full), x)
             nondiff[i] = x
-        elif i == 0 and is_plain_instance(x, signature):
+        elif i == 0 and is_plain_instance(x, f, signature):
             opaque[i] = x
         else:
             diff.append(i)
@@ -293,12 +293,22 @@ def refuse_traced(
         )
 
 
-def is_plain_instance(x: Any, signature: Signature) -> bool:
+def is_plain_instance(x: Any, f: Callable[..., Any], signature: Signature) -> bool:
     """Whether the first value is a class, or an instance that is no container."""
+    if is_arraylike(x) or not tree.is_leaf(x):
+        return False
     first = signature.names[:1]
-    if first == ("cls",):
-        return isinstance(x, type)
-    return first == ("self",) and not is_arraylike(x) and tree.is_leaf(x)
+    if isinstance(x, type):
+        return first == ("cls",) or is_method_of(f, x)
+    return first == ("self",) or is_method_of(f, type(x))
+
+
+def is_method_of(f: Callable[..., Any], cls: type) -> bool:
+    """Whether a class has the function, decorated, under its name."""
+    found = inspect.getattr_static(cls, getattr(f, "__name__", ""), None)
+    while found is not None and found is not f:
+        found = getattr(found, "__wrapped__", None)
+    return found is f
 
 
 def close(f: Any, signature: Signature, position: int, total: int, x: Any) -> Any:

@@ -22,6 +22,25 @@ Scaled.__dict__["square"].__func__.defvjp(
 )
 
 
+class Renamed:
+    """A class whose methods call their first parameter otherwise."""
+
+    factor = 3.0
+
+    @custom_vjp
+    def method(me, x):
+        return me.factor * x
+
+    @classmethod
+    @custom_vjp
+    def of_the_class(kind, x):
+        return kind.factor * x
+
+
+for _method in (Renamed.method, Renamed.__dict__["of_the_class"].__func__):
+    _method.defvjp(lambda me, x: (me.factor * x, None), lambda _, ct: (None, 5 * ct))
+
+
 class Weighted:
     """An instance that is called, and that a method's rule looks into."""
 
@@ -63,3 +82,9 @@ def test_attributes_of_a_callable_argument_are_there_in_rules():
         lambda model, ct: (None, model.w**2 * ct),
     )
     assert float(grad(apply, 1)(Weighted(3.0), 2.0)) == 9.0
+
+
+def test_the_first_parameter_of_a_method_may_have_any_name():
+    assert grad(Renamed().method)(2.0) == 5.0
+    assert grad(Renamed.of_the_class)(2.0) == 5.0
+    assert jit(grad(Renamed().method))(2.0) == 5.0

@@ -7,10 +7,13 @@ be 0 at the kink, where the Hessian of a logistic loss at zero weights, for one,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from pullback import dtypes
+from pullback.core.array import SCALARS
 from pullback.core.trace import Value
 from pullback.primitives.elementwise import Elementwise
 from pullback.primitives.recipes import lower_as
@@ -19,6 +22,7 @@ from pullback.primitives.table import (
     abs,
     add,
     as_array_like,
+    convert,
     div,
     eq,
     exp,
@@ -35,6 +39,31 @@ from pullback.primitives.table import (
     sqrt,
     sub,
 )
+
+
+def in_single(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Give the eager rule by a function of NumPy values, in at least 32 bits."""
+
+    def apply(*operands: Any) -> Any:
+        dtype = next(x.dtype for x in operands if type(x) not in SCALARS)
+        if dtype.itemsize >= 4:
+            return f(*operands)
+        return f(*[np.asarray(x, np.float32) for x in operands]).astype(dtype)
+
+    return apply
+
+
+def widely(f: Callable[..., Value]) -> Callable[..., Any]:
+    """Give the lowering to a function of values, in at least 32 bits."""
+
+    def compute(*values: Value) -> Value:
+        dtype = values[0].dtype
+        if dtype.itemsize >= 4:
+            return f(*values)
+        return convert(f(*[convert(x, dtypes.float32) for x in values]), dtype)
+
+    return lambda ctx, out, *operands: lower_as(ctx, compute, *operands)
+
 
 # -- logarithms of sums of exponentials ------------------------------------------------
 
@@ -61,8 +90,8 @@ def share(x: Value, y: Value, ans: Value) -> Value:
 
 log_add_exp: Elementwise = Elementwise(
     "log_add_exp",
-    log_add_eager,
-    lambda ctx, out, x, y: lower_as(ctx, log_add, x, y),
+    in_single(log_add_eager),
+    widely(log_add),
     "f",
     [
         lambda t, ans, x, y: mul(t, share(x, y, ans)),
@@ -71,10 +100,8 @@ log_add_exp: Elementwise = Elementwise(
 )
 softplus: Elementwise = Elementwise(
     "softplus",
-    lambda x: np.maximum(x, x.dtype.type(0)) + np.log1p(np.exp(-np.abs(x))),
-    lambda ctx, out, x: lower_as(
-        ctx, lambda x: add(max(x, 0.0), log1p(exp(neg(abs(x))))), x
-    ),
+    in_single(lambda x: np.maximum(x, x.dtype.type(0)) + np.log1p(np.exp(-np.abs(x)))),
+    widely(lambda x: add(max(x, 0.0), log1p(exp(neg(abs(x)))))),
     "f",
     [lambda t, ans, x: mul(t, logistic(x))],
 )
@@ -103,7 +130,7 @@ def cosine_to(x: Value, ans: Value) -> Value:
 hypot: Elementwise = Elementwise(
     "hypot",
     np.hypot,
-    lambda ctx, out, x, y: lower_as(ctx, length, x, y),
+    widely(length),
     "f",
     [
         lambda t, ans, x, y: mul(t, cosine_to(as_array_like(x, ans), ans)),
@@ -127,7 +154,7 @@ def i1_over_x(x: Value, ans: Value) -> Value:
 bessel_i0: Elementwise = Elementwise(
     "bessel_i0",
     by_scipy("i0"),
-    lambda ctx, out, x: lower_as(ctx, lambda x: mul(exp(abs(x)), bessel_i0e(x)), x),
+    widely(lambda x: mul(exp(abs(x)), bessel_i0e(x))),
     "f",
     [lambda t, ans, x: mul(t, bessel_i1(x))],
 )
@@ -135,7 +162,7 @@ bessel_i0: Elementwise = Elementwise(
 bessel_i1: Elementwise = Elementwise(
     "bessel_i1",
     by_scipy("i1"),
-    lambda ctx, out, x: lower_as(ctx, lambda x: mul(exp(abs(x)), bessel_i1e(x)), x),
+    widely(lambda x: mul(exp(abs(x)), bessel_i1e(x))),
     "f",
     [lambda t, ans, x: mul(t, sub(bessel_i0(x), i1_over_x(x, ans)))],
 )

@@ -98,7 +98,15 @@ DOMAINS = {
     "igamma": [POSITIVE],
     "igammac": [POSITIVE],
     "igamma_grad_a": [POSITIVE],
-    "betainc": [POSITIVE, POSITIVE, UNIT],
+    "igamma_grad_aa": [POSITIVE],
+    **{
+        name: [POSITIVE, POSITIVE, UNIT]
+        for name in (
+            "betainc",
+            "betaincc",
+            *(f"betainc_grad_{of}" for of in ("a", "b", "aa", "ab", "bb")),
+        )
+    },
     "xlogy": [ANYWHERE, POSITIVE],
     "xlog1py": [ANYWHERE, INSIDE],
     "clamp": [(-1.0, -0.5), ANYWHERE, (0.5, 1.0)],

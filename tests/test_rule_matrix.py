@@ -99,14 +99,18 @@ ZERO_DERIVATIVES = {
     ("PullbackCall", 1): "its jvp rule reads the primals, not the residuals of fwd",
 }
 UNKNOWN = "no closed form is known"
+THIRD = "a third derivative in parameters is not computed"
 FOREIGN = "Python code cannot be seen into"
 #: (operation, operand) -> why asking for the derivative there is an error.
 REFUSED_DERIVATIVES = {
     ("polygamma", 0): UNKNOWN,
     ("zeta", 0): UNKNOWN,
-    ("igamma_grad_a", 0): UNKNOWN,
-    ("betainc", 0): UNKNOWN,
-    ("betainc", 1): UNKNOWN,
+    ("igamma_grad_aa", 0): THIRD,
+    **{
+        (f"betainc_grad_{of}", place): THIRD
+        for of in ("aa", "ab", "bb")
+        for place in (0, 1)
+    },
     ("PureCallback", 0): FOREIGN,
     ("IOCallback", 0): FOREIGN,
 }
@@ -451,7 +455,7 @@ NOT_BY_DIFFERENCES = {
 #: Operations that read one triangle of a matrix: they are given symmetric ones.
 SYMMETRIC = ("Cholesky", "Eigh")
 #: Operations whose second derivatives are not known in closed form.
-FIRST_ORDER = ("igamma", "igammac")
+FIRST_ORDER = ("igamma_grad_a", "betainc_grad_a", "betainc_grad_b")
 
 
 @pytest.mark.parametrize("name", sorted(set(operations()) - set(NOT_BY_DIFFERENCES)))

@@ -18,7 +18,7 @@ from pullback.numpy.arguments import array_argument, static_int
 from pullback.numpy.composed import where as choose
 from pullback.numpy.promotion import as_inexact, promote_arrays
 from pullback.numpy.ufuncs import named
-from pullback.primitives import special, table
+from pullback.primitives import incomplete, saddle, special, table
 from pullback.primitives.recipes import canonical_axes
 from pullback.primitives.reduction import reduce_top
 from pullback.primitives.structural import expand_axes, full, reshape
@@ -89,13 +89,17 @@ polygamma = _function(
     "polygamma", special.polygamma, "Give derivative n of digamma, for (n, x)"
 )
 gammainc = _function(
-    "gammainc", special.igamma, "Give the regularized lower incomplete gamma function"
+    "gammainc",
+    incomplete.igamma,
+    "Give the regularized lower incomplete gamma function",
 )
 gammaincc = _function(
-    "gammaincc", special.igammac, "Give the regularized upper incomplete gamma function"
+    "gammaincc",
+    incomplete.igammac,
+    "Give the regularized upper incomplete gamma function",
 )
 betainc = _function(
-    "betainc", special.betainc, "Give the regularized incomplete beta function"
+    "betainc", incomplete.betainc, "Give the regularized incomplete beta function"
 )
 i0e = _function("i0e", special.bessel_i0e, "Give exp(-|x|) I0(x)")
 i1e = _function("i1e", special.bessel_i1e, "Give exp(-|x|) I1(x)")
@@ -166,8 +170,15 @@ def factorial(n: Any, exact: bool = False) -> Value:
 def betaln(a: Any, b: Any) -> Value:
     """Give log |B(a, b)|; as `scipy.special.betaln`."""
     a, b = promote_arrays("betaln", a, b, inexact=True)
-    parts = table.add(special.lgamma(a), special.lgamma(b))
-    return table.sub(parts, special.lgamma(table.add(a, b)))
+    negative = table.or_(table.le(a, 0.0), table.le(b, 0.0))
+
+    def direct(a: Value, b: Value) -> Value:
+        parts = table.add(special.lgamma(a), special.lgamma(b))
+        return table.sub(parts, special.lgamma(table.add(a, b)))
+
+    positive = saddle.outside(negative, 0.0, saddle.log_beta, a, b)
+    other = saddle.outside(table.not_(negative), 0.0, direct, a, b)
+    return table.select(negative, other, positive)
 
 
 def beta(a: Any, b: Any) -> Value:

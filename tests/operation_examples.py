@@ -74,6 +74,8 @@ def positive_definite(*batch, n=3):
 # -- elementwise -----------------------------------------------------------------------
 
 ANYWHERE, INSIDE, POSITIVE, UNIT = (-2.0, 2.0), (-0.9, 0.9), (0.2, 3.0), (0.1, 0.9)
+#: An order, which is whole.
+ONCE = (1.0, 1.0)
 
 #: Where the operands of an operation lie, if not anywhere; the last entry repeats.
 DOMAINS = {
@@ -94,7 +96,18 @@ DOMAINS = {
     "div": [ANYWHERE, POSITIVE],
     "rem": [ANYWHERE, POSITIVE],
     "zeta": [(1.5, 4.0), POSITIVE],
-    "polygamma": [(1.0, 1.0), POSITIVE],
+    "zeta_grad_s": [ONCE, (1.5, 4.0), POSITIVE],
+    "exp1": [POSITIVE],
+    "expi": [POSITIVE],
+    "expn": [ONCE, POSITIVE],
+    "cosine_integral": [POSITIVE],
+    "spence": [POSITIVE],
+    "poch": [POSITIVE],
+    "bessel_j": [ONCE, POSITIVE],
+    "legendre": [(2.0, 2.0), ONCE, ANYWHERE],
+    "hyp1f1": [POSITIVE, POSITIVE, ANYWHERE],
+    "hyp2f1": [POSITIVE, POSITIVE, POSITIVE, INSIDE],
+    "polygamma": [ONCE, POSITIVE],
     "igamma": [POSITIVE],
     "igammac": [POSITIVE],
     "igamma_grad_a": [POSITIVE],
@@ -159,7 +172,11 @@ def operand_dtypes(name, dtype, count):
 def elementwise_examples(operation):
     """Give operands of each kind of dtype, broadcasting; and scalars, weak and not."""
     name, count = operation.name, len(operation.partials)
-    shapes = [(2, 3), (3,), ()][:count] if count < 3 else [(2, 3), (2, 3), (2, 1)]
+    shapes = (
+        [(2, 3), (3,), ()][:count]
+        if count < 3
+        else [(2, 3), (2, 3), (2, 1), (3,)][:count]
+    )
     if name == "clamp":
         shapes = [(), (2, 3), (3,)]
     examples = []

@@ -15,6 +15,7 @@ from pullback.core.trace import Value
 from pullback.errors import ArgumentError, DtypeError
 from pullback.primitives import incomplete, special, table
 from pullback.primitives.structural import full
+from pullback.primitives.zeta import zeta as zeta_function
 
 Unary = Callable[[Any], Value]
 Binary = Callable[[Any, Any], Value]
@@ -158,7 +159,7 @@ sqrt = unary(table.sqrt, "Give the square root.")
 sub = binary(table.sub, "Subtract.")
 tan = unary(table.tan, "Give the tangent.")
 tanh = unary(table.tanh, "Give the hyperbolic tangent.")
-zeta = binary(special.zeta, "Give the Hurwitz zeta function of order x at y.")
+zeta = binary(zeta_function, "Give the Hurwitz zeta function of order x at y.")
 # fmt: on
 
 

@@ -22,11 +22,11 @@ from pullback.core.trace import Value
 from pullback.lazy import scipy_special
 from pullback.primitives.elementwise import Elementwise
 from pullback.primitives.special import (
-    by_callback,
     by_scipy,
     digamma,
     lgamma,
     no_partial,
+    on_host,
     polygamma,
 )
 from pullback.primitives.table import add, exp, log, log1p, mul, neg, sub
@@ -216,15 +216,10 @@ def _log_share(a: Any, b: Any) -> Any:
     return np.where(b < 1e-3 * a, series, direct)
 
 
-def _by_host(name: str, function: Callable[..., Any], partials: Any) -> Elementwise:
-    """Make the operation of a function on the host, called back by programs."""
-    return Elementwise(name, function, by_callback(function), "f", partials)
-
-
 # -- gamma -----------------------------------------------------------------------------
 
 # There is no operation of the compiler for these: compiled programs call SciPy.
-igamma: Elementwise = _by_host(
+igamma: Elementwise = on_host(
     "igamma",
     by_scipy("gammainc"),
     [
@@ -232,7 +227,7 @@ igamma: Elementwise = _by_host(
         lambda t, ans, a, x: mul(t, gamma_density(a, x)),
     ],
 )
-igammac: Elementwise = _by_host(
+igammac: Elementwise = on_host(
     "igammac",
     by_scipy("gammaincc"),
     [
@@ -240,7 +235,7 @@ igammac: Elementwise = _by_host(
         lambda t, ans, a, x: neg(mul(t, gamma_density(a, x))),
     ],
 )
-igamma_grad_a: Elementwise = _by_host(
+igamma_grad_a: Elementwise = on_host(
     "igamma_grad_a",
     gamma_slope(1),
     [
@@ -248,7 +243,7 @@ igamma_grad_a: Elementwise = _by_host(
         lambda t, ans, a, x: mul(t, mul(gamma_density(a, x), log_offset(a, x))),
     ],
 )
-igamma_grad_aa: Elementwise = _by_host(
+igamma_grad_aa: Elementwise = on_host(
     "igamma_grad_aa",
     gamma_slope(2),
     [
@@ -293,7 +288,7 @@ def _spread(own: Value, both: Value) -> Value:
 
 
 # Float32 overflows inside SciPy's where the result is next to 0 or 1.
-betainc: Elementwise = _by_host(
+betainc: Elementwise = on_host(
     "betainc",
     by_scipy("betainc", np.dtype(np.float64)),
     [
@@ -302,7 +297,7 @@ betainc: Elementwise = _by_host(
         lambda t, ans, a, b, x: mul(t, beta_density(a, b, x)),
     ],
 )
-betaincc: Elementwise = _by_host(
+betaincc: Elementwise = on_host(
     "betaincc",
     by_scipy("betaincc", np.dtype(np.float64)),
     [
@@ -311,7 +306,7 @@ betaincc: Elementwise = _by_host(
         lambda t, ans, a, b, x: neg(mul(t, beta_density(a, b, x))),
     ],
 )
-betainc_grad_a: Elementwise = _by_host(
+betainc_grad_a: Elementwise = on_host(
     "betainc_grad_a",
     beta_slope(1, 0),
     [
@@ -320,7 +315,7 @@ betainc_grad_a: Elementwise = _by_host(
         _of_density(offset_a),
     ],
 )
-betainc_grad_b: Elementwise = _by_host(
+betainc_grad_b: Elementwise = on_host(
     "betainc_grad_b",
     beta_slope(0, 1),
     [
@@ -329,7 +324,7 @@ betainc_grad_b: Elementwise = _by_host(
         _of_density(offset_b),
     ],
 )
-betainc_grad_aa: Elementwise = _by_host(
+betainc_grad_aa: Elementwise = on_host(
     "betainc_grad_aa",
     beta_slope(2, 0),
     [
@@ -338,7 +333,7 @@ betainc_grad_aa: Elementwise = _by_host(
         _of_density(lambda a, b, x: centred(offset_a(a, b, x), _spread(a, add(a, b)))),
     ],
 )
-betainc_grad_ab: Elementwise = _by_host(
+betainc_grad_ab: Elementwise = on_host(
     "betainc_grad_ab",
     beta_slope(1, 1),
     [
@@ -351,7 +346,7 @@ betainc_grad_ab: Elementwise = _by_host(
         ),
     ],
 )
-betainc_grad_bb: Elementwise = _by_host(
+betainc_grad_bb: Elementwise = on_host(
     "betainc_grad_bb",
     beta_slope(0, 2),
     [

@@ -1,7 +1,7 @@
-"""Special functions, elementwise: error, gamma, zeta and modified Bessel functions.
+"""Special functions, elementwise: error, gamma and modified Bessel functions.
 
 Derivatives are those of the NIST Digital Library of Mathematical Functions: 7.10 (error
-function), 5.15 (polygamma), 25.11.17 (Hurwitz zeta), 10.29 (modified Bessel).
+function), 5.15 (polygamma), 10.29 (modified Bessel).
 """
 
 from __future__ import annotations
@@ -90,6 +90,16 @@ def by_callback(function: Callable[..., Any]) -> Callable[..., Any]:
     return lower
 
 
+def on_host(
+    name: str,
+    function: Callable[..., Any],
+    partials: Sequence[Callable[..., Any]],
+    kinds: str = "f",
+) -> Elementwise:
+    """Make the operation of a function on the host, which compiled programs call."""
+    return Elementwise(name, function, by_callback(function), kinds, partials)
+
+
 def no_partial(function: str, argument: str) -> Callable[..., NoReturn]:
     """Give a partial derivative that says that there is none."""
 
@@ -141,7 +151,7 @@ erf_inv: Elementwise = Elementwise(
     [lambda t, ans, x: mul(t, mul(exp(mul(ans, ans)), 1 / _ROOT))],
 )
 
-# -- gamma and zeta functions ----------------------------------------------------------
+# -- gamma functions ----------------------------------------------------------
 
 lgamma: Elementwise = Elementwise(
     "lgamma",
@@ -167,17 +177,6 @@ polygamma: Elementwise = Elementwise(
         lambda t, ans, n, x: mul(t, polygamma(successor(n), x)),
     ],
 )
-zeta: Elementwise = Elementwise(
-    "zeta",
-    by_scipy("zeta"),
-    by_chlo("zeta"),
-    "f",
-    [
-        no_partial("zeta", "its first argument"),
-        lambda t, ans, s, q: neg(mul(t, mul(zeta(successor(s), q), s))),
-    ],
-)
-
 # -- modified Bessel functions, scaled by exp(-|x|) ------------------------------------
 
 # Chebyshev coefficients, computed with 40 digits by mpmath at 64 nodes: exp(-x) I0(x)

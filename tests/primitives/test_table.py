@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import jit, vjp
+from pullback import dtypes, jit, vjp
 from pullback.core.array import from_host
 from pullback.primitives import table
 
@@ -31,3 +31,12 @@ def test_guard_must_keep_cotangents_from_what_is_not_used():
     np.testing.assert_array_equal(pull(jnp.full((2, 2), jnp.inf))[0], [jnp.inf] * 2)
     (x_bar,) = pull(jnp.array([[3.0, 4.0], [jnp.nan, jnp.inf]]))
     np.testing.assert_array_equal(x_bar, [3, 4])
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float8_e5m2"])
+def test_a_number_beside_a_narrow_array_does_not_widen_a_selection(dtype):
+    x = from_host(np.ones(2, getattr(dtypes, dtype)))
+    yes = from_host(np.array([True, False]))
+    for f in (table.select, jit(table.select)):
+        assert f(yes, x, 0.5).dtype == x.dtype
+        assert f(yes, 0.5, x).dtype == x.dtype

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from pullback.core.trace import Value
+from pullback.numpy.promotion import real_arguments
 from pullback.primitives import table
-from pullback.scipy.stats.support import or_nan, parameters
+from pullback.scipy.stats.support import or_nan
 
 __all__ = [
     "cdf",
@@ -20,7 +21,7 @@ __all__ = [
 
 def logpmf(k: Any, p: Any, loc: Any = 0) -> Value:
     """Give the logarithm of the probability of `k`."""
-    k, p, loc = parameters("bernoulli.logpmf", k, p, loc)
+    k, p, loc = real_arguments("bernoulli.logpmf", k, p, loc)
     k = k - loc
     no, yes = table.eq(k, 0.0), table.eq(k, 1.0)
     neither = table.and_(table.not_(table.or_(no, yes)), table.eq(k, k))
@@ -41,7 +42,7 @@ def _wrong(p: Value) -> Value:
 
 def cdf(k: Any, p: Any) -> Value:
     """Give the probability of values up to `k`."""
-    k, p = parameters("bernoulli.cdf", k, p)
+    k, p = real_arguments("bernoulli.cdf", k, p)
     step = table.select(table.lt(k, 1.0), 1.0 - p, 1.0)
     found = table.select(table.lt(k, 0.0), 0.0, step)
     return or_nan(table.or_(_wrong(p), table.ne(k, k)), found)
@@ -49,7 +50,7 @@ def cdf(k: Any, p: Any) -> Value:
 
 def ppf(q: Any, p: Any) -> Value:
     """Give the least value up to which the probability is at least `q`."""
-    q, p = parameters("bernoulli.ppf", q, p)
+    q, p = real_arguments("bernoulli.ppf", q, p)
     no = table.and_(table.le(q, 1.0 - p), table.lt(q, 1.0))
     above = table.select(no, 0.0, 1.0)
     found = table.select(table.eq(q, 0.0), -1.0, above)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from pullback.core.trace import Value
+from pullback.numpy.promotion import real_arguments
 from pullback.primitives import table
 from pullback.scipy.special import betaln
-from pullback.scipy.stats.support import apart_from_counts, outside, parameters
+from pullback.scipy.stats.support import apart_from_counts, outside
 
 __all__ = [
     "logpmf",
@@ -22,7 +23,7 @@ __all__ = [
 
 def logpmf(k: Any, n: Any, a: Any, b: Any, loc: Any = 0) -> Value:
     """Give the logarithm of the probability of `k`."""
-    k, n, a, b, loc = parameters("betabinom.logpmf", k, n, a, b, loc)
+    k, n, a, b, loc = real_arguments("betabinom.logpmf", k, n, a, b, loc)
     apart = apart_from_counts(k - loc, n)
 
     def inside(k: Value) -> Value:

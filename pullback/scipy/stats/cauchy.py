@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 from pullback.core.trace import Value
+from pullback.numpy.promotion import real_arguments
 from pullback.primitives import table
 from pullback.scipy.stats.support import (
     log1p_square,
     or_nan,
-    parameters,
     piecewise,
     standard,
 )
@@ -92,11 +92,11 @@ def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Value:
 
 def ppf(q: Any, loc: Any = 0, scale: Any = 1) -> Value:
     """Invert `cdf`."""
-    q, loc, scale = parameters("cauchy.ppf", q, loc, scale)
+    q, loc, scale = real_arguments("cauchy.ppf", q, loc, scale)
     return _quantile(q) * scale + loc
 
 
 def isf(q: Any, loc: Any = 0, scale: Any = 1) -> Value:
     """Invert `sf`."""
-    q, loc, scale = parameters("cauchy.isf", q, loc, scale)
+    q, loc, scale = real_arguments("cauchy.isf", q, loc, scale)
     return loc - _quantile(q) * scale

@@ -9,10 +9,10 @@ import numpy as np
 from pullback.core.trace import Value
 from pullback.numpy import reductions
 from pullback.numpy.arguments import wrong_shape
+from pullback.numpy.promotion import real_arguments
 from pullback.numpy.shaping import concatenate
 from pullback.primitives import special, table
 from pullback.primitives.structural import expand_axes
-from pullback.scipy.stats.support import parameters
 
 __all__ = ["logpdf", "pdf"]
 
@@ -28,7 +28,7 @@ def logpdf(x: Any, alpha: Any) -> Value:
             where they are not in [0, 1] or do not sum to 1.
         alpha: exponents [n].
     """
-    x, alpha = parameters("dirichlet.logpdf", x, alpha)
+    x, alpha = real_arguments("dirichlet.logpdf", x, alpha)
     n = alpha.shape[0] if len(alpha.shape) == 1 else 0
     if not x.shape or not n or x.shape[0] not in (n, n - 1):
         raise wrong_shape(

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from pullback.core.trace import Value
+from pullback.numpy.promotion import real_arguments
 from pullback.primitives import table
 from pullback.scipy.stats.support import (
     log_one_minus_exp,
     or_nan,
     outside,
-    parameters,
     standard,
 )
 
@@ -62,6 +62,6 @@ def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Value:
 
 def ppf(q: Any, loc: Any = 0, scale: Any = 1) -> Value:
     """Invert `cdf`."""
-    q, loc, scale = parameters("expon.ppf", q, loc, scale)
+    q, loc, scale = real_arguments("expon.ppf", q, loc, scale)
     found = loc - table.log1p(table.neg(q)) * scale
     return or_nan(table.lt(q, 0.0), found)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pullback.core.trace import Value
+from pullback.numpy.promotion import real_arguments
 from pullback.primitives import incomplete, special, table
-from pullback.scipy.stats.support import parameters
 
 __all__ = [
     "cdf",
@@ -17,7 +17,7 @@ __all__ = [
 
 def logpdf(x: Any, beta: Any) -> Value:
     """Give the logarithm of the density."""
-    x, beta = parameters("gennorm.logpdf", x, beta)
+    x, beta = real_arguments("gennorm.logpdf", x, beta)
     height = table.log(beta * 0.5) - special.lgamma(table.div(1.0, beta))
     return height - _power(x, beta)
 
@@ -36,7 +36,7 @@ def pdf(x: Any, beta: Any) -> Value:
 
 def cdf(x: Any, beta: Any) -> Value:
     """Give the probability of values up to `x`."""
-    x, beta = parameters("gennorm.cdf", x, beta)
+    x, beta = real_arguments("gennorm.cdf", x, beta)
     middle = table.eq(x, 0.0)
     # The slope at 0 is the density's, which is that of no power of |x|.
     near = 0.5 + x * pdf(table.stop_gradient(x), beta)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from pullback.core.trace import Value
+from pullback.numpy.promotion import real_arguments
 from pullback.primitives import special, table
-from pullback.scipy.stats.support import apart_from_counts, or_nan, outside, parameters
+from pullback.scipy.stats.support import apart_from_counts, or_nan, outside
 
 __all__ = [
     "logpmf",
@@ -21,7 +22,7 @@ __all__ = [
 
 def logpmf(k: Any, p: Any, loc: Any = 0) -> Value:
     """Give the logarithm of the probability of `k`."""
-    k, p, loc = parameters("geom.logpmf", k, p, loc)
+    k, p, loc = real_arguments("geom.logpmf", k, p, loc)
     before = k - loc - 1.0
     apart = apart_from_counts(before)
 

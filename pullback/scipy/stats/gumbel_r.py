@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pullback.core.trace import Value
+from pullback.numpy.promotion import real_arguments
 from pullback.primitives import table
 from pullback.scipy.stats import gumbel
-from pullback.scipy.stats.support import parameters, standard
+from pullback.scipy.stats.support import standard
 
 __all__ = [
     "cdf",
@@ -57,5 +58,5 @@ def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Value:
 
 def ppf(p: Any, loc: Any = 0, scale: Any = 1) -> Value:
     """Invert `cdf`."""
-    p, loc, scale = parameters("gumbel_r.ppf", p, loc, scale)
+    p, loc, scale = real_arguments("gumbel_r.ppf", p, loc, scale)
     return gumbel.ppf(p) * scale + loc

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pullback.core.trace import Value
+from pullback.numpy.promotion import real_arguments
 from pullback.primitives import table
-from pullback.scipy.stats.support import parameters, standard
+from pullback.scipy.stats.support import standard
 
 __all__ = [
     "cdf",
@@ -47,11 +48,11 @@ def _logit(p: Value) -> Value:
 
 def ppf(q: Any, loc: Any = 0, scale: Any = 1) -> Value:
     """Invert `cdf`."""
-    q, loc, scale = parameters("logistic.ppf", q, loc, scale)
+    q, loc, scale = real_arguments("logistic.ppf", q, loc, scale)
     return _logit(q) * scale + loc
 
 
 def isf(q: Any, loc: Any = 0, scale: Any = 1) -> Value:
     """Invert `sf`."""
-    q, loc, scale = parameters("logistic.isf", q, loc, scale)
+    q, loc, scale = real_arguments("logistic.isf", q, loc, scale)
     return loc - _logit(q) * scale

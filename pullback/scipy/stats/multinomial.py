@@ -8,8 +8,9 @@ import numpy as np
 
 from pullback.core.trace import Value
 from pullback.numpy import reductions
+from pullback.numpy.promotion import real_arguments
 from pullback.primitives import special, table
-from pullback.scipy.stats.support import apart_from_counts, outside, parameters
+from pullback.scipy.stats.support import apart_from_counts, outside
 
 __all__ = ["logpmf", "pmf"]
 
@@ -19,7 +20,7 @@ def logpmf(x: Any, n: Any, p: Any) -> Value:
 
     -inf where they are no counts, or do not sum to `n`.
     """
-    x, n, p = parameters("multinomial.logpmf", x, n, p)
+    x, n, p = real_arguments("multinomial.logpmf", x, n, p)
     total = reductions.sum(x, axis=-1)
     apart = reductions.any(apart_from_counts(x), axis=-1)
     wrong = table.or_(apart, table.ne(total, n))

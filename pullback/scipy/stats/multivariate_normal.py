@@ -11,12 +11,12 @@ from pullback.core.trace import Value
 from pullback.numpy import linalg, reductions
 from pullback.numpy.arguments import wrong_shape
 from pullback.numpy.contraction import matmul
+from pullback.numpy.promotion import real_arguments
 from pullback.numpy.shaping import broadcast_to
 from pullback.primitives import table
 from pullback.primitives.linalg import as_column, triangular_solve
 from pullback.primitives.saddle import HALF_LOG_TAU
 from pullback.primitives.structural import reshape
-from pullback.scipy.stats.support import parameters
 
 __all__ = ["logpdf", "pdf"]
 
@@ -32,7 +32,7 @@ def logpdf(x: Any, mean: Any, cov: Any, allow_singular: bool | None = None) -> V
         allow_singular: take covariances of less than full rank, by their
             eigenvalues; the density is that on their range, and 0 elsewhere.
     """
-    x, mean, cov = parameters("multivariate_normal.logpdf", x, mean, cov)
+    x, mean, cov = real_arguments("multivariate_normal.logpdf", x, mean, cov)
     if not mean.shape:
         if cov.shape:
             raise _misfit(x, mean, cov)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from pullback.core.trace import Value
+from pullback.numpy.promotion import real_arguments
 from pullback.primitives import saddle, table
-from pullback.scipy.stats.support import apart_from_counts, or_nan, outside, parameters
+from pullback.scipy.stats.support import apart_from_counts, or_nan, outside
 
 __all__ = [
     "logpmf",
@@ -21,7 +22,7 @@ __all__ = [
 
 def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Value:
     """Give the logarithm of the probability of `k`."""
-    k, n, p, loc = parameters("nbinom.logpmf", k, n, p, loc)
+    k, n, p, loc = real_arguments("nbinom.logpmf", k, n, p, loc)
     apart = apart_from_counts(k - loc)
 
     def inside(k: Value) -> Value:

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from pullback.core.trace import Value
+from pullback.numpy.promotion import real_arguments
 from pullback.primitives import table
 from pullback.scipy.stats.support import (
     log_one_minus_exp,
     or_nan,
     outside,
-    parameters,
     standard,
 )
 
@@ -75,6 +75,6 @@ def logsf(x: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Value:
 
 def ppf(q: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Value:
     """Invert `cdf`."""
-    q, b, loc, scale = parameters("pareto.ppf", q, b, loc, scale)
+    q, b, loc, scale = real_arguments("pareto.ppf", q, b, loc, scale)
     z = table.exp(table.neg(table.log1p(table.neg(q)) / b))
     return or_nan(table.lt(q, 0.0), z * scale + loc)

@@ -9,9 +9,10 @@ import numpy as np
 from pullback.core.array import from_host
 from pullback.core.trace import Value
 from pullback.numpy import reductions
+from pullback.numpy.promotion import real_arguments
 from pullback.primitives import incomplete, saddle, special, table
 from pullback.primitives.structural import expand_axes
-from pullback.scipy.stats.support import apart_from_counts, or_nan, outside, parameters
+from pullback.scipy.stats.support import apart_from_counts, or_nan, outside
 
 __all__ = [
     "cdf",
@@ -23,7 +24,7 @@ __all__ = [
 
 def logpmf(k: Any, mu: Any, loc: Any = 0) -> Value:
     """Give the logarithm of the probability of `k`."""
-    k, mu, loc = parameters("poisson.logpmf", k, mu, loc)
+    k, mu, loc = real_arguments("poisson.logpmf", k, mu, loc)
     apart = apart_from_counts(k - loc)
     found = outside(apart, -np.inf, lambda k: saddle.poisson(k, mu), k - loc)
     return or_nan(table.lt(mu, 0.0), found)
@@ -36,7 +37,7 @@ def pmf(k: Any, mu: Any, loc: Any = 0) -> Value:
 
 def cdf(k: Any, mu: Any, loc: Any = 0) -> Value:
     """Give the probability of values up to `k`."""
-    k, mu, loc = parameters("poisson.cdf", k, mu, loc)
+    k, mu, loc = real_arguments("poisson.cdf", k, mu, loc)
 
     def inside(k: Value) -> Value:
         return incomplete.igammac(table.floor(k) + 1.0, mu)
@@ -50,7 +51,7 @@ _ENTROPY = (-1 / 12, -1 / 24, -19 / 360, -9 / 80, -863 / 2520, -1375 / 1008, -6.
 
 def entropy(mu: Any, loc: Any = 0) -> Value:
     """Give the entropy: a sum up to a mean of 100, beyond it the asymptotic series."""
-    mu, loc = parameters("poisson.entropy", mu, loc)
+    mu, loc = real_arguments("poisson.entropy", mu, loc)
     many = table.gt(mu, 100.0)
     # No more than exp(-70) of the probability lies above.
     few = table.select(many, 100.0, mu)

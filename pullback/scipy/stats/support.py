@@ -7,11 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pullback import dtypes
-from pullback.core.origin import called_at
 from pullback.core.trace import Value
-from pullback.errors import DtypeError
-from pullback.numpy.promotion import promote_arrays
+from pullback.numpy.promotion import real_arguments
 from pullback.primitives import table
 from pullback.primitives.saddle import outside, piecewise
 
@@ -21,31 +18,14 @@ __all__ = [
     "log_one_minus_exp",
     "or_nan",
     "outside",
-    "parameters",
     "piecewise",
     "standard",
 ]
 
 
-def parameters(who: str, *xs: Any) -> list[Value]:
-    """Give real arguments as floating-point arrays of one dtype.
-
-    Raises:
-        DtypeError: complex arguments.
-    """
-    values = promote_arrays(who, *xs, inexact=True)
-    if dtypes.is_complex(values[0].dtype):
-        raise DtypeError(
-            f"{who} takes real numbers; it was given {values[0].aval}.",
-            where=called_at(),
-            mend="Take the real part first.",
-        )
-    return values
-
-
 def standard(who: str, x: Any, loc: Any, scale: Any, *shapes: Any) -> list[Value]:
     """Give (x - loc) / scale, the scale, and the shape parameters."""
-    x, loc, scale, *rest = parameters(who, x, loc, scale, *shapes)
+    x, loc, scale, *rest = real_arguments(who, x, loc, scale, *shapes)
     return [table.div(table.sub(x, loc), scale), scale, *rest]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core.trace import Value
-from pullback.primitives import saddle, special, table
+from pullback.primitives import integrals, saddle, special, table
 from pullback.scipy.stats.support import log_one_minus_exp, outside, standard
 
 __all__ = [
@@ -25,36 +25,49 @@ __all__ = [
 ]
 
 
-def _log_mass(a: Value, b: Value) -> Value:
-    """Give the logarithm of the normal probability between a and b, for a < b.
+def _log_mass(a: Value, b: Value, z: Value) -> Value:
+    """Give the logarithm of the normal probability between a and b over exp(-z^2 / 2).
 
     Narrow intervals are integrated by series; in either tail logarithms are subtracted;
-    around 0, the two tails from 1.
+    around 0, the two tails from 1. Each gives the mass over a density next by, so that
+    far out no squares are subtracted.
     """
     width = b - a
-    # Where tails are not nearly equal, their difference is exact.
-    middle = (a + b) * 0.5
-    reach = table.max(table.abs(middle), 1.0)
+    reach = table.max(table.abs(a + b) * 0.5, 1.0)
     narrow = table.lt(width * reach, 0.5)
     right = table.gt(a, 0.0)
-    low, high = table.select(right, table.neg(b), a), table.select(right, -a, b)
+    low, high = table.select(right, -b, a), table.select(right, -a, b)
     central = table.and_(table.lt(low, 0.0), table.gt(high, 0.0))
 
     def in_tail(low: Value, high: Value) -> Value:
-        top = special.log_ndtr(high)
-        return top + log_one_minus_exp(top - special.log_ndtr(low))
+        ends = [_log_scaled(table.neg(x)) for x in (low, high)]
+        rest = _square_gap(low, high) + ends[1] - ends[0]
+        return ends[1] + log_one_minus_exp(rest)
 
     def around(low: Value, high: Value) -> Value:
         return table.log1p(-special.ndtr(low) - special.ndtr(-high))
 
-    def apart(low: Value, high: Value) -> Value:
-        tail = _of_two(central, (-2.0, -1.0), in_tail, low, high)
-        inner = _of_two(table.not_(central), (-1.0, 1.0), around, low, high)
-        return table.select(central, inner, tail)
-
-    wide = _of_two(narrow, (-1.0, 1.0), apart, low, high)
+    tail_or_not = table.or_(narrow, central)
+    tail = _of_two(tail_or_not, (-2.0, -1.0), in_tail, low, high)
+    inner = _of_two(
+        table.or_(narrow, table.not_(central)), (-1.0, 1.0), around, low, high
+    )
     short = _of_two(table.not_(narrow), (0.1, 0.2), _log_narrow, a, b)
-    return table.select(narrow, short, wide)
+    found = table.select(narrow, short, table.select(central, inner, tail))
+    # Of which density: that at the middle, at the end next to 0, or at 0.
+    middle = table.select(narrow, (a + b) * 0.5, 0.0)
+    end = table.select(tail_or_not, middle, high)
+    return found + _square_gap(z, end)
+
+
+def _square_gap(z: Value, end: Value) -> Value:
+    """Give (z^2 - end^2) / 2."""
+    return (z - end) * (z + end) * 0.5
+
+
+def _log_scaled(h: Value) -> Value:
+    """Give log(ndtr(-h) exp(h^2 / 2)), for h > 0."""
+    return table.log(integrals.erfcx(h * math.sqrt(0.5)) * 0.5)
 
 
 def _of_two(
@@ -69,7 +82,7 @@ def _of_two(
 
 
 def _log_narrow(a: Value, b: Value) -> Value:
-    """Give the logarithm of the mass, from Taylor's series around the middle.
+    """Give the logarithm of the mass over exp(-m^2 / 2), m the middle, by its series.
 
     The derivatives of the density are Hermite polynomials times it, DLMF 18.5.5; those
     of odd order do not count.
@@ -84,7 +97,7 @@ def _log_narrow(a: Value, b: Value) -> Value:
             # hermite is now of the even order `order + 1`.
             total = total + hermite * power * (1 / math.factorial(order + 2))
             power = power * half * half
-    return table.log(width) + table.log1p(total) - m * m * 0.5 - saddle.HALF_LOG_TAU
+    return table.log(width) + table.log1p(total) - saddle.HALF_LOG_TAU
 
 
 def _within(
@@ -115,7 +128,7 @@ def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Value:
     apart = table.or_(table.lt(z, a), table.gt(z, b))
 
     def inside(z: Value) -> Value:
-        return z * z * -0.5 - saddle.HALF_LOG_TAU - _log_mass(a, b)
+        return -saddle.HALF_LOG_TAU - _log_mass(a, b, z)
 
     return outside(apart, -np.inf, inside, z) - table.log(scale)
 
@@ -135,9 +148,9 @@ def _log_part(z: Value, a: Value, b: Value) -> Value:
     """Give the logarithm of the part of the mass below `z`."""
 
     def inside(z: Value) -> Value:
-        whole = _log_mass(a, b)
-        small = _log_mass(a, z) - whole
-        rest = _log_mass(z, b) - whole
+        whole = _log_mass(a, b, z)
+        small = _log_mass(a, z, z) - whole
+        rest = _log_mass(z, b, z) - whole
         most = table.gt(small, -0.5)
         by_rest = log_one_minus_exp(table.neg(table.select(most, rest, -1.0)))
         return table.select(most, by_rest, small)

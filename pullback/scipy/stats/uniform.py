@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from pullback.core.trace import Value
+from pullback.numpy.promotion import real_arguments
 from pullback.primitives import table
-from pullback.scipy.stats.support import or_nan, parameters, standard
+from pullback.scipy.stats.support import or_nan, standard
 
 __all__ = [
     "cdf",
@@ -40,6 +41,6 @@ def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Value:
 
 def ppf(q: Any, loc: Any = 0, scale: Any = 1) -> Value:
     """Invert `cdf`."""
-    q, loc, scale = parameters("uniform.ppf", q, loc, scale)
+    q, loc, scale = real_arguments("uniform.ppf", q, loc, scale)
     wrong = table.or_(table.lt(q, 0.0), table.gt(q, 1.0))
     return or_nan(wrong, q * scale + loc)

@@ -9,8 +9,8 @@ import math
 from typing import Any
 
 from pullback.core.trace import Value
+from pullback.numpy.promotion import real_arguments
 from pullback.primitives import special, table
-from pullback.scipy.stats.support import parameters
 
 __all__ = [
     "logpdf",
@@ -20,7 +20,7 @@ __all__ = [
 
 def logpdf(x: Any, kappa: Any) -> Value:
     """Give the logarithm of the density."""
-    x, kappa = parameters("vonmises.logpdf", x, kappa)
+    x, kappa = real_arguments("vonmises.logpdf", x, kappa)
     sine = table.sin(x * 0.5)
     normalizer = math.log(2 * math.pi) + table.log(special.bessel_i0e(kappa))
     return kappa * sine * sine * -2.0 - normalizer

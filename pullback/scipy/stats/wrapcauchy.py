@@ -9,8 +9,9 @@ import math
 from typing import Any
 
 from pullback.core.trace import Value
+from pullback.numpy.promotion import real_arguments
 from pullback.primitives import table
-from pullback.scipy.stats.support import or_nan, outside, parameters
+from pullback.scipy.stats.support import or_nan, outside
 
 __all__ = [
     "logpdf",
@@ -20,7 +21,7 @@ __all__ = [
 
 def logpdf(x: Any, c: Any) -> Value:
     """Give the logarithm of the density, for 0 < c < 1."""
-    x, c = parameters("wrapcauchy.logpdf", x, c)
+    x, c = real_arguments("wrapcauchy.logpdf", x, c)
     wrong = table.or_(table.le(c, 0.0), table.ge(c, 1.0))
 
     def inside(x: Value) -> Value:

@@ -50,6 +50,7 @@ BASES = {
     "ArgExtremum": "argmax and argmin",
     "Repeated": "operations that run a function again",
     "MatrixOperation": "a batch axis that becomes the leading axis",
+    "HostMatrices": "functions of single NumPy matrices",
     "KeyOperation": "operations on keys of random numbers",
     "ReduceWindow": "reductions over windows",
     "ReduceWindowExtremum": "maximum and minimum over windows",
@@ -99,6 +100,7 @@ ZERO_DERIVATIVES = {
     ("PullbackCall", 1): "its jvp rule reads the primals, not the residuals of fwd",
 }
 ORDER = "it is whole"
+FORM = "the form is not determined by the matrix"
 UNKNOWN = "no closed form is known"
 THIRD = "a third derivative in parameters is not computed"
 FOREIGN = "Python code cannot be seen into"
@@ -119,6 +121,10 @@ REFUSED_DERIVATIVES = {
         for of in ("aa", "ab", "bb")
         for place in (0, 1)
     },
+    ("Schur", 0): FORM,
+    ("ComplexSchur", 0): FORM,
+    ("ComplexSchur", 1): FORM,
+    ("Hessenberg", 0): FORM,
     ("PureCallback", 0): FOREIGN,
     ("IOCallback", 0): FOREIGN,
 }

@@ -37,6 +37,8 @@ def test_guard_must_keep_cotangents_from_what_is_not_used():
 def test_a_number_beside_a_narrow_array_does_not_widen_a_selection(dtype):
     x = from_host(np.ones(2, getattr(dtypes, dtype)))
     yes = from_host(np.array([True, False]))
-    for f in (table.select, jit(table.select)):
-        assert f(yes, x, 0.5).dtype == x.dtype
-        assert f(yes, 0.5, x).dtype == x.dtype
+    for f in (
+        lambda yes, x: table.select(yes, x, 0.5),
+        lambda yes, x: table.select(yes, 0.5, x),
+    ):
+        assert f(yes, x).dtype == jit(f)(yes, x).dtype == x.dtype

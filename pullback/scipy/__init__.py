@@ -7,12 +7,29 @@ from typing import Any as _Any
 from pullback.errors import missing_name as _missing_name
 
 if _TYPE_CHECKING:
+    from pullback.scipy import integrate as integrate
+    from pullback.scipy import interpolate as interpolate
     from pullback.scipy import linalg as linalg
+    from pullback.scipy import ndimage as ndimage
+    from pullback.scipy import optimize as optimize
+    from pullback.scipy import signal as signal
     from pullback.scipy import sparse as sparse
     from pullback.scipy import special as special
     from pullback.scipy import stats as stats
 
-_MODULES = frozenset(("linalg", "sparse", "special", "stats"))
+_MODULES = frozenset(
+    (
+        "integrate",
+        "interpolate",
+        "linalg",
+        "ndimage",
+        "optimize",
+        "signal",
+        "sparse",
+        "special",
+        "stats",
+    )
+)
 
 
 def __getattr__(name: str) -> _Any:

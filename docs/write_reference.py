@@ -14,7 +14,8 @@ from typing import Any
 
 PAGE = Path(__file__).with_name("reference.md")
 
-# Modules in the order of the page, each with what it is for.
+# Modules in the order of the page, each with what it is for; "" stands for what the
+# module says.
 MODULES = {
     "pullback": "Transformations, custom rules, and what goes with them.",
     "pullback.lax": "Operations without promotion, control flow, solvers as functions.",
@@ -45,8 +46,39 @@ MODULES = {
     "pullback.numpy.fft": "Fourier transforms.",
     "pullback.scipy.special": "Special functions.",
     "pullback.scipy.linalg": "Linear algebra, as SciPy has it.",
+    "pullback.scipy.integrate": "Integrals of samples.",
+    "pullback.scipy.interpolate": "Interpolation on grids.",
+    "pullback.scipy.ndimage": "Interpolation in images.",
+    "pullback.scipy.optimize": "Least values; see also [Solvers](solvers.md).",
+    "pullback.scipy.signal": "Convolutions.",
     "pullback.scipy.sparse.linalg": "Iterative linear solvers, as SciPy has them.",
-    "pullback.scipy.stats.norm": "The normal distribution.",
+    "pullback.scipy.stats": "Statistics, and distributions, a module each.",
+    "pullback.scipy.stats.bernoulli": "",
+    "pullback.scipy.stats.beta": "",
+    "pullback.scipy.stats.betabinom": "",
+    "pullback.scipy.stats.binom": "",
+    "pullback.scipy.stats.cauchy": "",
+    "pullback.scipy.stats.chi2": "",
+    "pullback.scipy.stats.dirichlet": "",
+    "pullback.scipy.stats.expon": "",
+    "pullback.scipy.stats.gamma": "",
+    "pullback.scipy.stats.gennorm": "",
+    "pullback.scipy.stats.geom": "",
+    "pullback.scipy.stats.gumbel_l": "",
+    "pullback.scipy.stats.gumbel_r": "",
+    "pullback.scipy.stats.laplace": "",
+    "pullback.scipy.stats.logistic": "",
+    "pullback.scipy.stats.multinomial": "",
+    "pullback.scipy.stats.multivariate_normal": "",
+    "pullback.scipy.stats.nbinom": "",
+    "pullback.scipy.stats.norm": "",
+    "pullback.scipy.stats.pareto": "",
+    "pullback.scipy.stats.poisson": "",
+    "pullback.scipy.stats.t": "",
+    "pullback.scipy.stats.truncnorm": "",
+    "pullback.scipy.stats.uniform": "",
+    "pullback.scipy.stats.vonmises": "",
+    "pullback.scipy.stats.wrapcauchy": "",
     "pullback.errors": "Errors; each also derives from a built-in class.",
 }
 
@@ -100,6 +132,7 @@ def tables() -> Iterator[str]:
     yield "Every public name, with the first line of its description; `help` shows the"
     yield "rest. Written by `docs/write_reference.py`."
     for name, what in MODULES.items():
+        what = what or (inspect.getdoc(load(name)) or "").split("\n")[0]
         yield from ("", f"## `{name}`", "", what, "", "| name | |", "|---|---|")
         for public, value in public_names(load(name)):
             yield f"| `{public}` | {said_of(public, value)} |"

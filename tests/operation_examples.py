@@ -35,6 +35,7 @@ from pullback.primitives import (
     reduction,
     rejection,
     row_order,
+    schur,
     shaping,
     slicing,
     sorting,
@@ -75,6 +76,8 @@ def positive_definite(*batch, n=3):
 # -- elementwise -----------------------------------------------------------------------
 
 ANYWHERE, INSIDE, POSITIVE, UNIT = (-2.0, 2.0), (-0.9, 0.9), (0.2, 3.0), (0.1, 0.9)
+#: An order, which is whole.
+ONCE = (1.0, 1.0)
 
 #: Where the operands of an operation lie, if not anywhere; the last entry repeats.
 DOMAINS = {
@@ -95,11 +98,30 @@ DOMAINS = {
     "div": [ANYWHERE, POSITIVE],
     "rem": [ANYWHERE, POSITIVE],
     "zeta": [(1.5, 4.0), POSITIVE],
-    "polygamma": [(1.0, 1.0), POSITIVE],
+    "zeta_grad_s": [ONCE, (1.5, 4.0), POSITIVE],
+    "exp1": [POSITIVE],
+    "expi": [POSITIVE],
+    "expn": [ONCE, POSITIVE],
+    "cosine_integral": [POSITIVE],
+    "spence": [POSITIVE],
+    "poch": [POSITIVE],
+    "bessel_j": [ONCE, POSITIVE],
+    "legendre": [(2.0, 2.0), ONCE, ANYWHERE],
+    "hyp1f1": [POSITIVE, POSITIVE, ANYWHERE],
+    "hyp2f1": [POSITIVE, POSITIVE, POSITIVE, INSIDE],
+    "polygamma": [ONCE, POSITIVE],
     "igamma": [POSITIVE],
     "igammac": [POSITIVE],
     "igamma_grad_a": [POSITIVE],
-    "betainc": [POSITIVE, POSITIVE, UNIT],
+    "igamma_grad_aa": [POSITIVE],
+    **{
+        name: [POSITIVE, POSITIVE, UNIT]
+        for name in (
+            "betainc",
+            "betaincc",
+            *(f"betainc_grad_{of}" for of in ("a", "b", "aa", "ab", "bb")),
+        )
+    },
     "xlogy": [ANYWHERE, POSITIVE],
     "xlog1py": [ANYWHERE, INSIDE],
     "clamp": [(-1.0, -0.5), ANYWHERE, (0.5, 1.0)],
@@ -152,7 +174,11 @@ def operand_dtypes(name, dtype, count):
 def elementwise_examples(operation):
     """Give operands of each kind of dtype, broadcasting; and scalars, weak and not."""
     name, count = operation.name, len(operation.partials)
-    shapes = [(2, 3), (3,), ()][:count] if count < 3 else [(2, 3), (2, 3), (2, 1)]
+    shapes = (
+        [(2, 3), (3,), ()][:count]
+        if count < 3
+        else [(2, 3), (2, 3), (2, 1), (3,)][:count]
+    )
     if name == "clamp":
         shapes = [(), (2, 3), (3,)]
     examples = []
@@ -477,6 +503,11 @@ def plain_examples():
         "Svd": [(spectral.Svd(False, False), [floats(4, 3)])],
         "Eig": [(spectral.Eig(False), [np.diag(np.float32([1, 3, 7])) + 0.1 * square])],
         "Pinv": [(spectral.Pinv(), [floats(4, 3)])],
+        "Schur": [(schur.Schur(), [y]) for y in (symmetric, complexes(2, 3, 3))],
+        "ComplexSchur": [(schur.ComplexSchur(), [square, square])],
+        "Hessenberg": [(schur.Hessenberg(), [symmetric])],
+        "Sylvester": [(schur.sylvester, [square, positive_definite(n=2), right])],
+        "SquareRoot": [(schur.square_root, [symmetric])],
         "RandomSeed": [(random_bits.RandomSeed(), [np.int32(7)])],
         "RandomSplit": [(random_bits.RandomSplit((3,)), [key])],
         "RandomFoldIn": [(random_bits.RandomFoldIn(), [key, np.uint32(5)])],

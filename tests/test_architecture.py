@@ -110,6 +110,8 @@ IMPORT_BY_NAME = {
     "core.trace": "NumPy's error mode has no public name",
     "backend.cuda": "the plugin is that of whichever CUDA generation is installed",
     "numpy": "so do its `fft` and `linalg`",
+    "scipy": "so do its modules",
+    "scipy.stats": "so do the distributions, a module each",
     "lazy": "SciPy costs more to import than all the rest",
 }
 

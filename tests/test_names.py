@@ -13,6 +13,8 @@ from pullback.errors import MissingName
         (pullback.lax, "pullback.lax"),
         (pullback.nn, "pullback.nn"),
         (pullback.random, "pullback.random"),
+        (pullback.scipy, "pullback.scipy"),
+        (pullback.scipy.stats, "pullback.scipy.stats"),
     ],
 )
 def test_missing_names_say_that_they_are_missing(module, label):

@@ -185,9 +185,8 @@ class Cond(Primitive):
             given, in_dims = with_small(given, in_dims, size)
         plain = [batch_jaxpr(b, size, in_dims)[1] for b in self.branches]
         force = [by_element or any(d is not None for d in ds) for ds in zip(*plain)]
-        branches = tuple(
-            [batch_jaxpr(b, size, in_dims, force)[0] for b in self.branches]
-        )
+        mapped = [batch_jaxpr(b, size, in_dims, force)[0] for b in self.branches]
+        branches = tuple(mapped)
         out_dims = [0 if f else None for f in force]
         if not by_element:
             return Cond(branches)(*operands), out_dims

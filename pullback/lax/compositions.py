@@ -16,7 +16,14 @@ from pullback.core.trace import Value
 from pullback.errors import ArgumentError, DtypeError, ShapeError
 from pullback.lax.arrays import top_k
 from pullback.numpy import contraction, creation, shaping
-from pullback.primitives import barrier, convolution, fourier, special, table, windows
+from pullback.primitives import (
+    barrier,
+    convolution,
+    fourier,
+    incomplete,
+    table,
+    windows,
+)
 from pullback.primitives.elementwise import broadcast_shapes
 from pullback.primitives.structural import broadcast_to
 from pullback.transforms.stage import eval_shape
@@ -136,7 +143,7 @@ def _upper_half(x: Value, y: Value) -> Value:
 def random_gamma_grad(a: Any, x: Any) -> Value:
     """Give the derivative of gamma numbers `x` in their parameter `a`."""
     a, x = as_value(a, "random_gamma_grad"), as_value(x, "random_gamma_grad")
-    slope = table.div(special.igamma_grad_a(a, x), special.gamma_density(a, x))
+    slope = table.div(incomplete.igamma_grad_a(a, x), incomplete.gamma_density(a, x))
     return table.neg(slope)
 
 

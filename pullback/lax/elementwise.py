@@ -13,8 +13,9 @@ from pullback.core.calling import as_value
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError, DtypeError
-from pullback.primitives import special, table
+from pullback.primitives import incomplete, special, table
 from pullback.primitives.structural import full
+from pullback.primitives.zeta import zeta as zeta_function
 
 Unary = Callable[[Any], Value]
 Binary = Callable[[Any, Any], Value]
@@ -97,7 +98,7 @@ atan2 = binary(table.atan2, "Give the angle of the point with height x over y.")
 atanh = unary(table.atanh, "Give the inverse hyperbolic tangent.")
 bessel_i0e = unary(special.bessel_i0e, "Give exp(-|x|) times the Bessel function I0.")
 bessel_i1e = unary(special.bessel_i1e, "Give exp(-|x|) times the Bessel function I1.")
-betainc = ternary(special.betainc, "Give the regularised incomplete beta function.")
+betainc = ternary(incomplete.betainc, "Give the regularised incomplete beta function.")
 bitwise_and = binary(table.and_, "Conjoin booleans or bits.")
 bitwise_not = unary(table.not_, "Negate booleans or bits.")
 bitwise_or = binary(table.or_, "Disjoin booleans or bits.")
@@ -120,9 +121,13 @@ expm1 = unary(table.expm1, "Give exp(x) - 1, accurate near 0.")
 floor = unary(table.floor, "Round down.")
 ge = binary(table.ge, "Tell where x is at least y.")
 gt = binary(table.gt, "Tell where x is greater than y.")
-igamma = binary(special.igamma, "Give the regularised lower incomplete gamma function.")
-igamma_grad_a = binary(special.igamma_grad_a, "Give the derivative of igamma in a.")
-igammac = binary(special.igammac, "Give 1 - igamma(x, y), accurate where it is small.")
+igamma = binary(
+    incomplete.igamma, "Give the regularised lower incomplete gamma function."
+)
+igamma_grad_a = binary(incomplete.igamma_grad_a, "Give the derivative of igamma in x.")
+igammac = binary(
+    incomplete.igammac, "Give 1 - igamma(x, y), accurate where it is small."
+)
 imag = unary(table.imag, "Give the imaginary part of a complex number.")
 is_finite = unary(table.is_finite, "Tell where floats are neither infinite nor nan.")
 le = binary(table.le, "Tell where x is at most y.")
@@ -154,7 +159,7 @@ sqrt = unary(table.sqrt, "Give the square root.")
 sub = binary(table.sub, "Subtract.")
 tan = unary(table.tan, "Give the tangent.")
 tanh = unary(table.tanh, "Give the hyperbolic tangent.")
-zeta = binary(special.zeta, "Give the Hurwitz zeta function of order x at y.")
+zeta = binary(zeta_function, "Give the Hurwitz zeta function of order x at y.")
 # fmt: on
 
 

@@ -113,6 +113,21 @@ def shape_argument(shape: Any, who: str) -> tuple[int, ...]:
     return out
 
 
+def option(who: str, name: str, given: Any, choices: Sequence[Any]) -> Any:
+    """Give an argument if it is one of the choices.
+
+    Raises:
+        ArgumentError: it is not.
+    """
+    if given not in choices:
+        raise ArgumentError(
+            f"{who} was given {name}={given!r}.",
+            where=called_at(),
+            mend=f"Give one of {', '.join(map(repr, choices))}.",
+        )
+    return given
+
+
 def no_out(out: Any, who: str) -> None:
     """Raise unless `out`, which NumPy writes to, was left out.
 

@@ -12,6 +12,7 @@ from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError, ShapeError
 from pullback.numpy import reductions
+from pullback.numpy.arguments import option
 from pullback.numpy.promotion import promote_arrays
 from pullback.numpy.ufuncs import abs as _absolute
 from pullback.primitives import spectral
@@ -70,18 +71,8 @@ def matrix(who: str, a: Any, square: bool = False) -> Value:
 
 
 def choice(who: str, name: str, given: Any, choices: Sequence[Any]) -> Any:
-    """Give an option if it is one of the choices.
-
-    Raises:
-        ArgumentError: it is not.
-    """
-    if given not in choices:
-        raise ArgumentError(
-            f"linalg.{who} was given {name}={given!r}.",
-            where=called_at(),
-            mend=f"Give one of {', '.join(map(repr, choices))}.",
-        )
-    return given
+    """Give an option of a function of `linalg` if it is one of the choices."""
+    return option(f"linalg.{who}", name, given, choices)
 
 
 def hermitian_part(a: Value) -> Value:

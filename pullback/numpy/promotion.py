@@ -10,8 +10,10 @@ import numpy as np
 from pullback import dtypes
 from pullback.core.array import SCALARS, Operators, from_host
 from pullback.core.calling import scalar_host
+from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.dtypes import Dtype
+from pullback.errors import DtypeError
 from pullback.numpy.arguments import array_argument
 from pullback.primitives.table import convert
 
@@ -27,6 +29,7 @@ __all__ = [
     "number_dtype",
     "promote",
     "promote_arrays",
+    "real_arguments",
     "to_inexact",
     "wrapped",
 ]
@@ -148,3 +151,19 @@ def as_inexact(x: Any, who: str) -> Value:
     if x.dtype.num in INEXACT:
         return x
     return convert(x, to_inexact(x.dtype), x.weak_type)
+
+
+def real_arguments(who: str, *xs: Any) -> list[Value]:
+    """Give real arguments as floating-point arrays of one dtype.
+
+    Raises:
+        DtypeError: complex arguments.
+    """
+    values = promote_arrays(who, *xs, inexact=True)
+    if dtypes.is_complex(values[0].dtype):
+        raise DtypeError(
+            f"{who} takes real numbers; it was given {values[0].aval}.",
+            where=called_at(),
+            mend="Take the real part first.",
+        )
+    return values

@@ -19,9 +19,9 @@ from pullback.core.trace import Value
 from pullback.core.zero import Zero, is_zero
 from pullback.lazy import scipy_special
 from pullback.primitives import poisson_lowered, rejection_lowered
+from pullback.primitives.incomplete import gamma_density, igamma_grad_a
 from pullback.primitives.random_bits import check_key, hash_block, hash_counts
 from pullback.primitives.recipes import Flat, batch_to_front, lower_as
-from pullback.primitives.special import gamma_density, igamma_grad_a
 from pullback.primitives.structural import frozen
 from pullback.primitives.table import div, exp, max, mul, neg
 

@@ -1,8 +1,7 @@
-"""Special functions, elementwise: error, gamma, zeta, Bessel and incomplete functions.
+"""Special functions, elementwise: error, gamma and modified Bessel functions.
 
 Derivatives are those of the NIST Digital Library of Mathematical Functions: 7.10 (error
-function), 5.15 (polygamma), 25.11.17 (Hurwitz zeta), 10.29 (modified Bessel), 8.8 and
-8.17 (incomplete gamma and beta).
+function), 5.15 (polygamma), 10.29 (modified Bessel).
 """
 
 from __future__ import annotations
@@ -50,16 +49,16 @@ from pullback.primitives.table import (
 # -- forms -----------------------------------------------------------------------------
 
 
-def by_scipy(name: str) -> Callable[..., Any]:
+def by_scipy(name: str, least: dtypes.Dtype = dtypes.float32) -> Callable[..., Any]:
     """Give the eager rule that calls a function of `scipy.special`.
 
-    Types narrower than 32 bits are computed in 32.
+    Types narrower than `least` are computed in that.
     """
 
     def apply(*operands: Any) -> Any:
         arrays = [x for x in operands if type(x) not in SCALARS]
         dtype = arrays[0].dtype if arrays else dtypes.scalar_dtype(float)
-        wide = dtype if dtype.itemsize >= 4 else dtypes.float32
+        wide = dtype if dtype.itemsize >= least.itemsize else least
         arguments = [np.asarray(x, wide) for x in operands]
         return np.asarray(getattr(scipy_special, name)(*arguments)).astype(dtype)
 
@@ -89,6 +88,16 @@ def by_callback(function: Callable[..., Any]) -> Callable[..., Any]:
         return emit_callback(ctx, call, operands, [out], False)[0]
 
     return lower
+
+
+def on_host(
+    name: str,
+    function: Callable[..., Any],
+    partials: Sequence[Callable[..., Any]],
+    kinds: str = "f",
+) -> Elementwise:
+    """Make the operation of a function on the host, which compiled programs call."""
+    return Elementwise(name, function, by_callback(function), kinds, partials)
 
 
 def no_partial(function: str, argument: str) -> Callable[..., NoReturn]:
@@ -142,7 +151,7 @@ erf_inv: Elementwise = Elementwise(
     [lambda t, ans, x: mul(t, mul(exp(mul(ans, ans)), 1 / _ROOT))],
 )
 
-# -- gamma and zeta functions ----------------------------------------------------------
+# -- gamma functions ----------------------------------------------------------
 
 lgamma: Elementwise = Elementwise(
     "lgamma",
@@ -168,17 +177,6 @@ polygamma: Elementwise = Elementwise(
         lambda t, ans, n, x: mul(t, polygamma(successor(n), x)),
     ],
 )
-zeta: Elementwise = Elementwise(
-    "zeta",
-    by_scipy("zeta"),
-    by_chlo("zeta"),
-    "f",
-    [
-        no_partial("zeta", "its first argument"),
-        lambda t, ans, s, q: neg(mul(t, mul(zeta(successor(s), q), s))),
-    ],
-)
-
 # -- modified Bessel functions, scaled by exp(-|x|) ------------------------------------
 
 # Chebyshev coefficients, computed with 40 digits by mpmath at 64 nodes: exp(-x) I0(x)
@@ -285,92 +283,6 @@ bessel_i1e: Elementwise = Elementwise(
     by_chlo("bessel_i1e"),
     "f",
     [lambda t, ans, x: mul(t, bessel_i1e_slope(ans, x))],
-)
-
-# -- incomplete functions, regularized -------------------------------------------------
-
-# There is no operation of the compiler for these: compiled programs call SciPy.
-
-
-def gamma_density(a: Value, x: Value) -> Value:
-    """Give x^(a-1) exp(-x) / Gamma(a)."""
-    return exp(sub(sub(mul(sub(a, 1.0), log(x)), x), lgamma(a)))
-
-
-def beta_density(a: Value, b: Value, x: Value) -> Value:
-    """Give x^(a-1) (1-x)^(b-1) / B(a, b)."""
-    powers = add(mul(sub(a, 1.0), log(x)), mul(sub(b, 1.0), log1p(neg(x))))
-    return exp(sub(add(powers, lgamma(add(a, b))), add(lgamma(a), lgamma(b))))
-
-
-def igamma_slope(a: Any, x: Any) -> Any:
-    """Give the derivative of P(a, x) in `a`, from the series DLMF 8.7.1 term by term.
-
-    P(a, x) is the sum over n of x^(a+n) exp(-x) / Gamma(a+n+1); each term's
-    derivative in `a` is the term times log(x) - digamma(a+n+1). The terms fall off
-    beyond n = x - a, within some standard deviations sqrt(x). Far above `a` the
-    derivative is less than any float.
-    """
-    dtype = (x if type(a) in SCALARS else a).dtype
-    a, x = np.broadcast_arrays(np.asarray(a, np.float64), np.asarray(x, np.float64))
-    inside = (x > 0) & (a > 0) & (x < a + 40.0 * np.sqrt(a) + 800.0)
-    a1, x1 = np.where(inside, a, 1.0), np.where(inside, x, 1.0)
-    log_x = np.log(x1)
-    order = a1 + 1.0
-    term = np.exp(a1 * log_x - x1 - scipy_special.gammaln(order))
-    slope = log_x - scipy_special.psi(order)
-    total = term * slope
-    reach = np.maximum(x1 - a1, 0.0) + 12.0 * np.sqrt(x1)
-    count = int(np.max(reach, initial=0.0)) + 60
-    for _ in range(count):
-        slope = slope - 1.0 / order
-        term = term * (x1 / order)
-        order = order + 1.0
-        total = total + term * slope
-    limit = np.where(np.isnan(a) | np.isnan(x) | (x < 0) | (a <= 0), np.nan, 0.0)
-    return np.asarray(np.where(inside, total, limit)).astype(dtype)
-
-
-igamma: Elementwise = Elementwise(
-    "igamma",
-    by_scipy("gammainc"),
-    by_callback(by_scipy("gammainc")),
-    "f",
-    [
-        lambda t, ans, a, x: mul(t, igamma_grad_a(a, x)),
-        lambda t, ans, a, x: mul(t, gamma_density(a, x)),
-    ],
-)
-igammac: Elementwise = Elementwise(
-    "igammac",
-    by_scipy("gammaincc"),
-    by_callback(by_scipy("gammaincc")),
-    "f",
-    [
-        lambda t, ans, a, x: neg(mul(t, igamma_grad_a(a, x))),
-        lambda t, ans, a, x: neg(mul(t, gamma_density(a, x))),
-    ],
-)
-igamma_grad_a: Elementwise = Elementwise(
-    "igamma_grad_a",
-    igamma_slope,
-    by_callback(igamma_slope),
-    "f",
-    [
-        no_partial("igamma_grad_a", "its first argument"),
-        lambda t, ans, a, x: mul(t, mul(gamma_density(a, x), sub(log(x), digamma(a)))),
-    ],
-)
-betainc: Elementwise = Elementwise(
-    "betainc",
-    by_scipy("betainc"),
-    by_callback(by_scipy("betainc")),
-    "f",
-    [
-        no_partial("betainc", "its first argument"),
-        no_partial("betainc", "its second argument"),
-        lambda t, ans, a, b, x: mul(t, beta_density(a, b, x)),
-    ],
 )
 
 # -- logarithms that vanish with their factor ------------------------------------------

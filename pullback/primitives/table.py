@@ -365,9 +365,10 @@ def choose(ctx: Any, out: Aval, condition: Any, x: Any, y: Any) -> Any:
 
 
 def numpy_select(condition: Any, x: Any, y: Any) -> Any:
-    """Choose by NumPy, keeping the dtype of the array among `x` and `y`."""
+    """Choose by NumPy, keeping the array's dtype, which it would widen if narrow."""
     if type(x) in SCALARS and type(y) in SCALARS:
         x = dtypes.scalar_dtype(type(x)).type(x)
+    y = x.dtype.type(y) if type(y) in SCALARS and x.dtype.isbuiltin != 1 else y
     return np.where(condition, x, y)
 
 

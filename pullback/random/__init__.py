@@ -46,14 +46,18 @@ from pullback.random.discrete import poisson as poisson
 from pullback.random.keys import PRNGKey as PRNGKey
 from pullback.random.keys import bernoulli as bernoulli
 from pullback.random.keys import bits as bits
+from pullback.random.keys import clone as clone
 from pullback.random.keys import fold_in as fold_in
 from pullback.random.keys import key as key
 from pullback.random.keys import key_data as key_data
+from pullback.random.keys import key_impl as key_impl
 from pullback.random.keys import rademacher as rademacher
 from pullback.random.keys import randint as randint
 from pullback.random.keys import split as split
 from pullback.random.keys import uniform as uniform
 from pullback.random.keys import wrap_key_data as wrap_key_data
+from pullback.random.trials import binomial as binomial
+from pullback.random.trials import multinomial as multinomial
 
 
 def __getattr__(name: str) -> _Any:

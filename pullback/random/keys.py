@@ -30,9 +30,11 @@ __all__ = [
     "PRNGKey",
     "bernoulli",
     "bits",
+    "clone",
     "fold_in",
     "key",
     "key_data",
+    "key_impl",
     "rademacher",
     "randint",
     "split",
@@ -120,6 +122,18 @@ def fold_in(key: Any, data: Any) -> Value:
 def key_data(keys: Any) -> Value:
     """Give the array behind keys: here, keys are arrays."""
     return array_argument(keys, "random.key_data")
+
+
+def key_impl(keys: Any) -> str:
+    """Give the name of the generator that keys are of."""
+    x = array_argument(keys, "random.key_impl")
+    one_key(x[(0,) * max(len(x.shape) - 1, 0)], "key_impl")
+    return "threefry2x32"
+
+
+def clone(key: Any) -> Value:
+    """Give the same keys again, to say that they are used twice on purpose."""
+    return array_argument(key, "random.clone")
 
 
 def wrap_key_data(key_bits_array: Any, *, impl: str | None = None) -> Value:

@@ -1,5 +1,8 @@
 """SciPy's linear algebra: factors that are used again, triangular systems, `expm`.
 
+Matrices of special form stand in `special_matrices.py`, other decompositions and
+functions in `matrix_functions.py`.
+
 The arguments `overwrite_a` and `check_finite` are accepted and change nothing.
 """
 
@@ -24,22 +27,78 @@ from pullback.primitives import linalg as factors
 from pullback.primitives import row_order, table
 from pullback.primitives.linalg import as_column, identity
 from pullback.primitives.structural import reshape
+from pullback.scipy.matrix_functions import (
+    eigh_tridiagonal,
+    funm,
+    hessenberg,
+    polar,
+    qr_multiply,
+    rsf2csf,
+    schur,
+    solve_sylvester,
+    sqrtm,
+)
+from pullback.scipy.special_matrices import (
+    block_diag,
+    circulant,
+    companion,
+    convolution_matrix,
+    dft,
+    fiedler,
+    fiedler_companion,
+    hadamard,
+    hankel,
+    helmert,
+    hilbert,
+    invhilbert,
+    invpascal,
+    leslie,
+    pascal,
+    toeplitz,
+)
+from pullback.transforms.vjp import jvp
 
 __all__ = [
+    "block_diag",
     "cho_factor",
     "cho_solve",
     "cholesky",
+    "circulant",
+    "companion",
+    "convolution_matrix",
     "det",
+    "dft",
     "eigh",
+    "eigh_tridiagonal",
     "expm",
+    "expm_frechet",
+    "fiedler",
+    "fiedler_companion",
+    "funm",
+    "hadamard",
+    "hankel",
+    "helmert",
+    "hessenberg",
+    "hilbert",
     "inv",
+    "invhilbert",
+    "invpascal",
+    "leslie",
     "lu",
     "lu_factor",
     "lu_solve",
+    "pascal",
+    "polar",
     "qr",
+    "qr_multiply",
+    "rsf2csf",
+    "schur",
     "solve",
+    "solve_sylvester",
     "solve_triangular",
+    "sqrtm",
     "svd",
+    "toeplitz",
 ]
 
 det, inv = linalg.det, linalg.inv
@@ -251,6 +310,24 @@ def expm(A: Any, *, upper_triangular: bool = False, max_squarings: int = 16) -> 
     top, bottom = _pade(table.mul(x, scale), order)
     found = _squared(linalg.solve(bottom, top), squarings, max_squarings)
     return table.select(table.gt(squarings, float(max_squarings)), np.nan, found)
+
+
+def expm_frechet(
+    A: Any, E: Any, *, method: str | None = None, compute_expm: bool = True
+) -> Any:
+    """Give `expm(A)` and its derivative along `E`, or that only; as SciPy's.
+
+    `method` changes nothing.
+    """
+    a, e = matrices("expm_frechet", A, E)
+    if a.shape != e.shape:
+        raise ShapeError(
+            f"expm_frechet was given {a.aval} and {e.aval}.",
+            where=called_at(),
+            mend="Give matrices of one shape.",
+        )
+    value, slope = jvp(expm, (a,), (e,))
+    return (value, slope) if compute_expm else slope
 
 
 def _squared(x: Value, times: Value, most: int) -> Value:

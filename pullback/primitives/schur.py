@@ -1,0 +1,214 @@
+"""Schur and Hessenberg forms, and what they compute: Sylvester's equation, roots.
+
+Values are SciPy's; compiled programs call it back, since the compiler has no such
+operation. The forms themselves have no derivative here. What is made of them has: it
+is written without them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.core.aval import Aval
+from pullback.core.origin import called_at
+from pullback.core.trace import Value
+from pullback.core.zero import Zero, is_zero
+from pullback.errors import MissingDerivative, ShapeError
+from pullback.lazy import scipy_linalg
+from pullback.primitives.callbacks import emit_callback
+from pullback.primitives.contraction import matmul
+from pullback.primitives.lapack import check_matrix, over_batch
+from pullback.primitives.linalg import MatrixOperation, transposed
+from pullback.primitives.recipes import check_same_dtype
+from pullback.primitives.structural import add_tangents, frozen
+from pullback.primitives.table import convert, neg
+
+
+class HostMatrices(MatrixOperation):
+    """An operation on matrices which is a function of NumPy arrays, one at a time."""
+
+    __slots__ = ()
+
+    def one(self, *matrices: Any) -> tuple[Any, ...]:
+        """Give the results for single matrices."""
+        raise NotImplementedError
+
+    def eager(self, *operands: Any) -> Any:
+        avals = self.abstract(*[Aval(x.shape, x.dtype) for x in operands])
+        outs = avals if self.multiple else [avals]
+
+        def safe(*matrices: Any) -> tuple[Any, ...]:
+            ranks = len(operands[0].shape) - 2
+            try:
+                if not all(np.isfinite(m).all() for m in matrices):
+                    raise np.linalg.LinAlgError
+                return tuple(
+                    np.asarray(y).astype(o.dtype)
+                    for y, o in zip(self.one(*matrices), outs)
+                )
+            except np.linalg.LinAlgError:
+                return tuple(np.full(o.shape[ranks:], np.nan, o.dtype) for o in outs)
+
+        if any(x.size == 0 for x in operands):
+            found: Any = [np.zeros(o.shape, o.dtype) for o in outs]
+        else:
+            found = over_batch(safe, *operands)
+        return found if self.multiple else found[0]
+
+    def lower(self, ctx: Any, *operands: Any) -> Any:
+        avals = self.abstract(*[x.aval for x in operands])
+
+        def call(*arrays: Any) -> Any:
+            arrays = tuple(np.asarray(x) for x in arrays)
+            return self.eager(*arrays) if self.multiple else [self.eager(*arrays)]
+
+        outs = avals if self.multiple else [avals]
+        found = emit_callback(ctx, call, operands, outs, False)
+        return found if self.multiple else found[0]
+
+    def refuse(self, primals: Any, tangents: Any) -> NoReturn:
+        """Say that there is no derivative."""
+        raise MissingDerivative(
+            f"{self.name} of {primals[0].aval} has no derivative: the form is not "
+            "determined by the matrix.",
+            where=called_at(),
+            mend="Differentiate what is made of it: eigenvalues by eigvals, functions "
+            "of matrices by funm, sqrtm or expm.",
+        )
+
+
+@frozen
+class Schur(HostMatrices):
+    """A = Z T Z^H, T triangular; for real forms with blocks of two on the diagonal."""
+
+    multiple = True
+
+    def abstract(self, a: Aval) -> list[Aval]:
+        check_matrix("schur", a, square=True)
+        return [a.strong(), a.strong()]
+
+    def one(self, a: Any) -> tuple[Any, ...]:
+        kind = "complex" if a.dtype.kind == "c" else "real"
+        return tuple(scipy_linalg.schur(a, kind))
+
+    jvp = HostMatrices.refuse
+
+
+@frozen
+class ComplexSchur(HostMatrices):
+    """The complex Schur form of a real one: of T and Z."""
+
+    multiple = True
+
+    def abstract(self, t: Aval, z: Aval) -> list[Aval]:
+        check_matrix("rsf2csf", t, square=True)
+        check_same_dtype((t, z), "rsf2csf")
+        if t.shape != z.shape:
+            raise ShapeError(
+                f"rsf2csf was given {t} and {z}.",
+                where=called_at(),
+                mend="Give the two results of schur.",
+            )
+        out = Aval(t.shape, dtypes.complex_dtype(t.dtype))
+        return [out, out]
+
+    def one(self, t: Any, z: Any) -> tuple[Any, ...]:
+        return tuple(scipy_linalg.rsf2csf(t, z))
+
+    jvp = HostMatrices.refuse
+
+
+@frozen
+class Hessenberg(HostMatrices):
+    """A = Q H Q^H, H zero below its first subdiagonal."""
+
+    multiple = True
+
+    def abstract(self, a: Aval) -> list[Aval]:
+        check_matrix("hessenberg", a, square=True)
+        return [a.strong(), a.strong()]
+
+    def one(self, a: Any) -> tuple[Any, ...]:
+        return tuple(scipy_linalg.hessenberg(a, calc_q=True))
+
+    jvp = HostMatrices.refuse
+
+
+@frozen
+class Sylvester(HostMatrices):
+    """The X of A X + X B = C."""
+
+    linear = ((2,),)
+
+    def abstract(self, a: Aval, b: Aval, c: Aval) -> Aval:
+        check_matrix("solve_sylvester", a, square=True)
+        check_matrix("solve_sylvester", b, square=True)
+        check_same_dtype((a, b, c), "solve_sylvester")
+        if c.shape != (*a.shape[:-1], b.shape[-1]) or a.shape[:-2] != b.shape[:-2]:
+            raise ShapeError(
+                f"solve_sylvester was given {a}, {b} and a right side {c}.",
+                where=called_at(),
+                mend="Give matrices [..., m, m], [..., n, n] and [..., m, n].",
+            )
+        return c.strong()
+
+    def one(self, a: Any, b: Any, c: Any) -> tuple[Any, ...]:
+        return (scipy_linalg.solve_sylvester(a, b, c),)
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        (a, b, _), (a_dot, b_dot, c_dot) = primals, tangents
+        x = self(*primals)
+        right = c_dot
+        if not is_zero(a_dot):
+            right = add_tangents(right, neg(matmul(a_dot, x)))
+        if not is_zero(b_dot):
+            right = add_tangents(right, neg(matmul(x, b_dot)))
+        return x, Zero(like=x) if is_zero(right) else self(a, b, right)
+
+    def transpose(self, ct: Any, a: Any, b: Any, c: Any) -> Any:
+        return None, None, self(transposed(a), transposed(b), ct)
+
+
+@frozen
+class SquareRoot(HostMatrices):
+    """The principal square root of matrices, which is complex."""
+
+    def abstract(self, a: Aval) -> Aval:
+        check_matrix("sqrtm", a, square=True)
+        return Aval(a.shape, dtypes.complex_dtype(a.dtype))
+
+    def one(self, a: Any) -> tuple[Any, ...]:
+        return (scipy_linalg.sqrtm(a),)
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        (a,), (t,) = primals, tangents
+        x = self(a)
+        if is_zero(t):
+            return x, Zero(like=x)
+        # The differential of X X = A.
+        return x, sylvester(x, x, convert(t, x.dtype))
+
+
+sylvester = Sylvester()
+square_root = SquareRoot()
+
+
+def schur(a: Value) -> tuple[Value, Value]:
+    """Give T and Z."""
+    t, z = Schur()(a)
+    return t, z
+
+
+def complex_schur(t: Value, z: Value) -> tuple[Value, Value]:
+    """Give the complex form of a real one."""
+    t, z = ComplexSchur()(t, z)
+    return t, z
+
+
+def hessenberg(a: Value) -> tuple[Value, Value]:
+    """Give H and Q."""
+    h, q = Hessenberg()(a)
+    return h, q

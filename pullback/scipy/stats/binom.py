@@ -1,0 +1,30 @@
+"""How many of `n` trials of probability `p` succeed; as `scipy.stats.binom`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pullback.core.trace import Value
+from pullback.numpy.promotion import real_arguments
+from pullback.primitives import saddle, table
+from pullback.scipy.stats.support import apart_from_counts, or_nan, outside
+
+__all__ = [
+    "logpmf",
+    "pmf",
+]
+
+
+def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Value:
+    """Give the logarithm of the probability of `k`."""
+    k, n, p, loc = real_arguments("binom.logpmf", k, n, p, loc)
+    apart = apart_from_counts(k - loc, n)
+    found = outside(apart, -np.inf, lambda k: saddle.binomial(k, n, p), k - loc, safe=0)
+    return or_nan(table.or_(table.lt(p, 0.0), table.gt(p, 1.0)), found)
+
+
+def pmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Value:
+    """Give the probability of `k`."""
+    return table.exp(logpmf(k, n, p, loc))

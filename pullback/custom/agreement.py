@@ -262,7 +262,11 @@ def bwd_entries(
     """Give one entry an argument of what a `bwd` rule returned."""
     count = len(likes)
     if isinstance(given, (tuple, list)) and not hasattr(given, "_fields"):
-        whole = count == 1 and tree.structure(given) == tree.structure(likes[0])
+        whole = (
+            count == 1
+            and type(likes[0]) is not Aval
+            and tree.structure(given) == tree.structure(likes[0])
+        )
         if len(given) == count:
             # A container of one element may itself be the bare cotangent.
             inner = whole and tree.structure(given[0]) != tree.structure(likes[0])

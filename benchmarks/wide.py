@@ -23,8 +23,9 @@ SLOW = 0.3  # seconds a call, of which there are no more then
 
 # A row: how Pullback and JAX write it, then NumPy, then PyTorch where they differ; None
 # where a peer has no such function. `x` and `y` are in (0.05, 0.95), `w` in (-50, 50),
-# `i` are places, `m` is a square matrix with as many elements, `s` one 1/16 as long on
-# each side, positive definite.
+# `i` are places, `m` is a square matrix with as many elements, `q` as many points in
+# four dimensions as it has rows, `s` a matrix 1/16 as long on each side, positive
+# definite.
 Row = tuple[str, str | None, str | None]
 
 
@@ -86,6 +87,8 @@ ROWS |= {
     "cummax": row("lax.cummax(x)", "np.maximum.accumulate(x)", "np.cummax(x, 0)[0]"),
     "softmax": row("nn.softmax(m)", "special.softmax(m, 1)", "np.softmax(m, 1)"),
     "all": row("np.all(x > 0)"),
+    "sums of eight": row("np.sum(x.reshape(-1, 8) ** 2, 1)"),
+    "squared distances": row("np.sum((q[:, None] - q) ** 2, -1)"),
     "norm": row("np.sqrt(np.sum(x * x))"),
     "sort": row("np.sort(x)", torch="np.sort(x)[0]"),
     "argsort": row("np.argsort(x)"),
@@ -159,6 +162,7 @@ def arguments(size: int, dtype: str) -> dict[str, np.ndarray]:
         "g": rng.uniform(1, 50, size),
         "r": np.linspace(0, 1, 1000),
         "m": rng.random((side, side)),
+        "q": rng.random((side, 4)),
         "s": square + square.T,
     }
     kept = {name: value.astype(dtype) for name, value in found.items()}

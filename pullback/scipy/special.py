@@ -417,7 +417,8 @@ def logsumexp(
     size = table.real(x) if dtypes.is_complex(x.dtype) else x
     size = table.stop_gradient(size)
     top = expand_axes(reduce_top(size, axes), axes)
-    top = table.select(table.is_finite(top), top, 0.0)
+    largest = float(dtypes.finfo(size.dtype).max)
+    top = table.clamp(-largest, top, largest)
     powers = table.exp(table.sub(x, table.convert(top, x.dtype)))
     if weight is not None:
         powers = table.mul(powers, weight)

@@ -33,7 +33,7 @@ def binomial(key: Any, n: Any, p: Any, shape: Any = None, dtype: Any = None) -> 
     Example:
         >>> from pullback import random
         >>> print(random.binomial(random.key(1), 10, 0.3, (5,)))
-        [4. 4. 3. 1. 4.]
+        [4. 5. 1. 1. 0.]
     """
     key = one_key(key, "binomial")
     (n, p), _, wanted = parameters("binomial", dtype, shape, n, p)

@@ -59,7 +59,7 @@ class OptimizeResults(NamedTuple):
 
 
 class _State(NamedTuple):
-    """Where the search stands: place, value, gradient, and what it counts."""
+    """Where the search is: place, function, gradient, inverse Hessian, counts."""
 
     x: Any
     f: Any
@@ -138,7 +138,7 @@ def _bfgs(
 
     def step(s: _State) -> _State:
         down = table.neg(dot(s.h, s.g))
-        length, f, g, count = _line_search(slope_of, s, down, eye)
+        length, f, g, count = _line_search(slope_of, s, down)
         failed = table.not_(table.gt(length, 0.0))
         change, turn = down * length, g - s.g
         h = _updated(s.h, change, turn, eye, table.eq(s.steps, 0))
@@ -182,7 +182,7 @@ def _updated(h: Value, change: Value, turn: Value, eye: Value, first: Value) -> 
 
 
 class _Search(NamedTuple):
-    """Where a search along a line stands: the ends of the interval, and its best."""
+    """A line search: its interval with functions and slopes, and the next length."""
 
     low: Any
     f_low: Any
@@ -198,7 +198,7 @@ class _Search(NamedTuple):
 
 
 def _line_search(
-    slope_of: Callable[..., Any], s: _State, down: Value, eye: Value
+    slope_of: Callable[..., Any], s: _State, down: Value
 ) -> tuple[Value, Value, Value, Value]:
     """Give a step length with its function, gradient and number of evaluations.
 

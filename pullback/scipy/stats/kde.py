@@ -41,7 +41,7 @@ class gaussian_kde:
     Example:
         >>> import pullback.numpy as jnp
         >>> print(gaussian_kde(jnp.array([0.0, 1.0, 3.0])).evaluate(1.0))
-        [0.23113513]
+        [0.21489535]
     """
 
     neff: Any

@@ -29,11 +29,11 @@ OLDER_LOOPS: Options = (("xla_cpu_use_fusion_emitters", False),)
 NEWER_FUSED_LOOPS: Options = (("xla_disable_hlo_passes", "fusion-wrapper"),)
 NEWER_LOOPS: Options = ()
 # The compiler prefers vectors of 256 bits, for processors that lower their clock for
-# wider ones. Those with AVX-512 VBMI2 (Ice Lake, Zen 4 and later) are taken not to. On a
-# Zen 5, 512 bits run tanh in 0.56 of the time, sinh in 0.55, an MLP's gradient in 0.81, a
-# scan of 1,000 small steps in 0.87, row sums in 0.98; compiling takes as long. On a Xeon
-# they run exp in 0.6 to 0.75, a gradient of logsumexp in 0.8, formulas of float64 in 1.0,
-# a scan of small steps in 1.08.
+# wider ones. Those with AVX-512 VBMI2 (Ice Lake, Zen 4 and later) are taken not to.
+# On a Zen 5, 512 bits run tanh in 0.56 of the time, sinh in 0.55, an MLP's gradient in
+# 0.81, a scan of 1,000 small steps in 0.87, row sums in 0.98; compiling takes as long.
+# On a Xeon they run exp in 0.6 to 0.75, a gradient of logsumexp in 0.8, formulas of
+# float64 in 1.0, a scan of small steps in 1.08.
 WIDE_VECTORS: Options = (("xla_cpu_prefer_vector_width", 512),)
 WIDE_FLAG = "avx512_vbmi2"
 # With these the compiler's own arc tangent, by the newer way to write loops, is wrong:

@@ -1,9 +1,9 @@
 """What the compiler is known to get wrong, looked for in what it made of a program.
 
-jaxlib 0.10.0 to 0.10.2 join a product of matrices with a reduction near it in one call
-of a library of kernels (YNNPACK), and with both what they read. A right factor that is
-one number repeated has lost its sides there: the sum over the contracted axis has one
-term, or reads what is not its own. Of a matrix `x` with 16 columns,
+jaxlib 0.10.2 joins a product of matrices with a reduction near it in one call of a
+library of kernels (YNNPACK), and with both what they read. A right factor that is one
+number repeated has lost its sides there: the sum over the contracted axis has one term,
+or reads what is not its own. Of a matrix `x` with 16 columns,
 
     ((x @ jnp.ones((16, 16))) ** 2).mean()
 

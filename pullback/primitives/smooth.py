@@ -12,17 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from pullback import dtypes
 from pullback.core.array import SCALARS
 from pullback.core.trace import Value
 from pullback.primitives.elementwise import Elementwise
-from pullback.primitives.recipes import lower_as
-from pullback.primitives.special import bessel_i0e, bessel_i1e, by_scipy, horner
+from pullback.primitives.special import (
+    bessel_i0e,
+    bessel_i1e,
+    by_scipy,
+    by_values,
+    horner,
+)
 from pullback.primitives.table import (
     abs,
     add,
     as_array_like,
-    convert,
     div,
     eq,
     exp,
@@ -53,18 +56,6 @@ def in_single(f: Callable[..., Any]) -> Callable[..., Any]:
     return apply
 
 
-def widely(f: Callable[..., Value]) -> Callable[..., Any]:
-    """Give the lowering to a function of values, in at least 32 bits."""
-
-    def compute(*values: Value) -> Value:
-        dtype = values[0].dtype
-        if dtype.itemsize >= 4:
-            return f(*values)
-        return convert(f(*[convert(x, dtypes.float32) for x in values]), dtype)
-
-    return lambda ctx, out, *operands: lower_as(ctx, compute, *operands)
-
-
 # -- logarithms of sums of exponentials ------------------------------------------------
 
 
@@ -91,7 +82,7 @@ def share(x: Value, y: Value, ans: Value) -> Value:
 log_add_exp: Elementwise = Elementwise(
     "log_add_exp",
     in_single(log_add_eager),
-    widely(log_add),
+    by_values(log_add),
     "f",
     [
         lambda t, ans, x, y: mul(t, share(x, y, ans)),
@@ -101,7 +92,7 @@ log_add_exp: Elementwise = Elementwise(
 softplus: Elementwise = Elementwise(
     "softplus",
     in_single(lambda x: np.maximum(x, x.dtype.type(0)) + np.log1p(np.exp(-np.abs(x)))),
-    widely(lambda x: add(max(x, 0.0), log1p(exp(neg(abs(x)))))),
+    by_values(lambda x: add(max(x, 0.0), log1p(exp(neg(abs(x)))))),
     "f",
     [lambda t, ans, x: mul(t, logistic(x))],
 )
@@ -130,7 +121,7 @@ def cosine_to(x: Value, ans: Value) -> Value:
 hypot: Elementwise = Elementwise(
     "hypot",
     np.hypot,
-    widely(length),
+    by_values(length),
     "f",
     [
         lambda t, ans, x, y: mul(t, cosine_to(as_array_like(x, ans), ans)),
@@ -154,7 +145,7 @@ def i1_over_x(x: Value, ans: Value) -> Value:
 bessel_i0: Elementwise = Elementwise(
     "bessel_i0",
     by_scipy("i0"),
-    widely(lambda x: mul(exp(abs(x)), bessel_i0e(x))),
+    by_values(lambda x: mul(exp(abs(x)), bessel_i0e(x))),
     "f",
     [lambda t, ans, x: mul(t, bessel_i1(x))],
 )
@@ -162,7 +153,7 @@ bessel_i0: Elementwise = Elementwise(
 bessel_i1: Elementwise = Elementwise(
     "bessel_i1",
     by_scipy("i1"),
-    widely(lambda x: mul(exp(abs(x)), bessel_i1e(x))),
+    by_values(lambda x: mul(exp(abs(x)), bessel_i1e(x))),
     "f",
     [lambda t, ans, x: mul(t, sub(bessel_i0(x), i1_over_x(x, ans)))],
 )

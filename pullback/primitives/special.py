@@ -77,6 +77,19 @@ def by_chlo(name: str) -> Callable[..., Any]:
     return lower
 
 
+def by_values(function: Callable[..., Value]) -> Callable[..., Any]:
+    """Give the lowering to a function of values, in at least 32 bits."""
+
+    def compute(*values: Value) -> Value:
+        dtype = values[0].dtype
+        if dtype.itemsize >= 4:
+            return function(*values)
+        wide = [convert(x, dtypes.float32) for x in values]
+        return convert(function(*wide), dtype)
+
+    return lambda ctx, out, *operands: lower_as(ctx, compute, *operands)
+
+
 def by_callback(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give the lowering that calls the eager rule back."""
 
@@ -252,9 +265,6 @@ def chebyshev(coefficients: Sequence[float], t: Value) -> Value:
 
 def bessel_i0e_series(x: Value) -> Value:
     """Give exp(-|x|) I0(x) by series, for compiled programs."""
-    dtype = x.dtype
-    if dtype.itemsize < 4:
-        return convert(bessel_i0e_series(convert(x, dtypes.float32)), dtype)
     size = abs(x)
     large = max(size, 8.0)
     near = chebyshev(_I0E_NEAR, sub(mul(min(size, 8.0), 0.25), 1.0))
@@ -273,7 +283,7 @@ def bessel_i1e_slope(ans: Value, x: Value) -> Value:
 bessel_i0e: Elementwise = Elementwise(
     "bessel_i0e",
     by_scipy("i0e"),
-    lambda ctx, out, x: lower_as(ctx, bessel_i0e_series, x),
+    by_values(bessel_i0e_series),
     "f",
     [lambda t, ans, x: mul(t, sub(bessel_i1e(x), mul(sign(x), ans)))],
 )
@@ -421,9 +431,6 @@ def ratio(pair: tuple[Sequence[float], Sequence[float]], x: Value) -> Value:
 
 def normal_quantile(p: Value) -> Value:
     """Give the x with ndtr(x) = p, for compiled programs."""
-    dtype = p.dtype
-    if dtype.itemsize < 4:
-        return convert(normal_quantile(convert(p, dtypes.float32)), dtype)
     away = sub(p, 0.5)
     near = mul(away, ratio(_CENTRE, sub(0.180625, mul(away, away))))
     r = sqrt(neg(log(min(p, sub(1.0, p)))))
@@ -436,9 +443,6 @@ def normal_quantile(p: Value) -> Value:
 
 def log_normal_cdf(x: Value) -> Value:
     """Give log(ndtr(x)), for compiled programs."""
-    dtype = x.dtype
-    if dtype.itemsize < 4:
-        return convert(log_normal_cdf(convert(x, dtypes.float32)), dtype)
     root = math.sqrt(0.5)
     right = log1p(mul(erfc(mul(x, root)), -0.5))
     middle = log(mul(erfc(mul(max(x, -10.0), -root)), 0.5))
@@ -471,14 +475,14 @@ ndtr: Elementwise = Elementwise(
 ndtri: Elementwise = Elementwise(
     "ndtri",
     by_scipy("ndtri"),
-    lambda ctx, out, p: lower_as(ctx, normal_quantile, p),
+    by_values(normal_quantile),
     "f",
     [lambda t, ans, p: div(t, normal_density(ans))],
 )
 log_ndtr: Elementwise = Elementwise(
     "log_ndtr",
     by_scipy("log_ndtr"),
-    lambda ctx, out, x: lower_as(ctx, log_normal_cdf, x),
+    by_values(log_normal_cdf),
     "f",
     [lambda t, ans, x: mul(t, exp(sub(sub(mul(mul(x, x), -0.5), _HALF_LOG_TAU), ans)))],
 )

@@ -20,35 +20,35 @@ __all__ = [
 
 def logpdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Value:
     """Give the logarithm of the density."""
-    x, df, loc, scale = real_arguments("chi2.logpdf", x, df, loc, scale)
-    return gamma.logpdf(x, df * 0.5, loc, scale * 2.0)
+    return gamma.logpdf(*_of_gamma("chi2.logpdf", x, df, loc, scale))
 
 
 def pdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Value:
     """Give the density."""
-    x, df, loc, scale = real_arguments("chi2.pdf", x, df, loc, scale)
-    return gamma.pdf(x, df * 0.5, loc, scale * 2.0)
+    return gamma.pdf(*_of_gamma("chi2.pdf", x, df, loc, scale))
 
 
 def cdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Value:
     """Give the probability of values up to `x`."""
-    x, df, loc, scale = real_arguments("chi2.cdf", x, df, loc, scale)
-    return gamma.cdf(x, df * 0.5, loc, scale * 2.0)
+    return gamma.cdf(*_of_gamma("chi2.cdf", x, df, loc, scale))
 
 
 def logcdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Value:
     """Give the logarithm of `cdf`."""
-    x, df, loc, scale = real_arguments("chi2.logcdf", x, df, loc, scale)
-    return gamma.logcdf(x, df * 0.5, loc, scale * 2.0)
+    return gamma.logcdf(*_of_gamma("chi2.logcdf", x, df, loc, scale))
 
 
 def sf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Value:
     """Give the probability of values above `x`."""
-    x, df, loc, scale = real_arguments("chi2.sf", x, df, loc, scale)
-    return gamma.sf(x, df * 0.5, loc, scale * 2.0)
+    return gamma.sf(*_of_gamma("chi2.sf", x, df, loc, scale))
 
 
 def logsf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Value:
     """Give the logarithm of `sf`."""
-    x, df, loc, scale = real_arguments("chi2.logsf", x, df, loc, scale)
-    return gamma.logsf(x, df * 0.5, loc, scale * 2.0)
+    return gamma.logsf(*_of_gamma("chi2.logsf", x, df, loc, scale))
+
+
+def _of_gamma(who: str, x: Any, df: Any, loc: Any, scale: Any) -> list[Value]:
+    """Give the arguments of the gamma distribution that it is."""
+    x, df, loc, scale = real_arguments(who, x, df, loc, scale)
+    return [x, df * 0.5, loc, scale * 2.0]

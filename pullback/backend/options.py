@@ -8,6 +8,14 @@ import math
 import re
 from typing import Any
 
+from pullback.backend.disk_cache import compiling_threads
+from pullback.backend.workload import (
+    DEAR,
+    largest_array,
+    nanoseconds,
+    widest_root_or_exponential,
+)
+
 #: The compiler's debug options: names and values.
 Options = tuple[tuple[str, Any], ...]
 
@@ -33,9 +41,11 @@ NEWER_LOOPS: Options = ()
 # On a Zen 5, 512 bits run tanh in 0.56 of the time, sinh in 0.55, an MLP's gradient in
 # 0.81, a scan of 1,000 small steps in 0.87, row sums in 0.98; compiling takes as long.
 # On a Xeon they run exp in 0.6 to 0.75, a gradient of logsumexp in 0.8, formulas of
-# float64 in 1.0, a scan of small steps in 1.08.
+# float64 in 1.0. What few elements leave over costs more: steps of a loop on 64 run
+# tanh in 1.06, sin in 1.4, a sum of exp in 1.2 of the time, on 256 tanh in 0.95.
 WIDE_VECTORS: Options = (("xla_cpu_prefer_vector_width", 512),)
 WIDE_FLAG = "avx512_vbmi2"
+ENOUGH_FOR_WIDE = 2**7  # elements
 # With these the compiler's own arc tangent, by the newer way to write loops, is wrong:
 # it calls a function that it does not have at this width. Logarithms of complex numbers
 # are made of it.
@@ -59,17 +69,19 @@ SUM = re.compile(
     r"stablehlo[.]reduce\(.* applies stablehlo[.]add across dimensions = \[(.*?)\] : "
     r"\(tensor<((?:\d+x)+)b?f"
 )
+# Loops that the compiler takes for long it splits between the threads. A second thread
+# begins some 45 us later, so that only what takes longer gains: roll of 1e5 elements
+# takes 78 us split and 20 whole, abs 49 and 19, sin 129 and 102, of 1e4 elements 40 and
+# 17; digamma of 1e5 280 and 339. Measured on a virtual machine of two cores.
+WHOLE_LOOPS: Options = (("xla_disable_hlo_passes", "cpu-parallel-task-assigner"),)
+HANDOVER = 45e3  # nanoseconds
 # Formulas for the host (`primitives/host_math`) are 30 to 150 straight lines each that
 # compile as one loop: they do not count.
 HOST_FORMULA = "  func.func private @host_"
 SMALL_PROGRAM = 200  # lines
 SMALL_ARRAY, SMALL_SCATTER, SMALL_TRANSPOSE = 2**10, 2**12, 2**17
 LARGE_PIECES = 2**21
-#: Operations that take several times as long without vectors,
-DEAR = re.compile(
-    "(?:stablehlo|chlo)[.](?:exp|log|tan|sin|cos|sqrt|rsqrt|cbrt|pow|div|rem|atan|erf)"
-)
-#: and those that are in no loop with what follows them.
+#: Operations that are in no loop with what follows them.
 APART = re.compile(
     "stablehlo[.](?:dot|convolution|reduce|sort|while|case|custom_call|fft|cholesky|triangular)"
 )
@@ -79,10 +91,28 @@ PIECES = re.compile("stablehlo[.](?:concatenate|reduce_window)")
 
 def choose_options(text: str) -> Options:
     """Choose compile flags by the shape of a program; see the measurements above."""
+    threads = choose_threads(text)
     if HOST_FORMULA in text:
         text = without_formulas(text)
-    width = () if NOT_WIDE.search(text) else vector_width()
-    return width + choose_loops(text) + choose_sums(text)
+    return choose_width(text) + merged(choose_loops(text), threads) + choose_sums(text)
+
+
+def merged(first: Options, second: Options) -> Options:
+    """Put options together, of which both may switch passes off."""
+    passes = "xla_disable_hlo_passes"
+    off = [value for name, value in first + second if name == passes]
+    others = tuple(pair for pair in first + second if pair[0] != passes)
+    return (*others, (passes, ",".join(off))) if off else others
+
+
+def choose_width(text: str) -> Options:
+    """Choose the width of vectors by the operations and how much they compute."""
+    if NOT_WIDE.search(text):
+        return ()
+    if "stablehlo.while" in text:
+        if 0 < widest_root_or_exponential(text) <= ENOUGH_FOR_WIDE:
+            return ()
+    return vector_width()
 
 
 @functools.cache
@@ -119,6 +149,14 @@ def choose_loops(text: str) -> Options:
     return NEWER_FUSED_LOOPS
 
 
+def choose_threads(text: str) -> Options:
+    """Choose whether loops may be split, by what a second thread could gain."""
+    threads = compiling_threads()[0]
+    if threads < 2 or largest_array(text) <= SMALL_ARRAY:
+        return ()
+    return WHOLE_LOOPS if nanoseconds(text) * (1 - 1 / threads) < HANDOVER else ()
+
+
 def choose_sums(text: str) -> Options:
     """Choose who computes sums, by how many terms most of them have."""
     short = long = 0
@@ -130,10 +168,3 @@ def choose_sums(text: str) -> Options:
         else:
             long += math.prod(shape)
     return OWN_SUMS if short > LONG_SUMS_GAIN * long else ()
-
-
-def largest_array(text: str) -> int:
-    """Give the number of elements of the largest type in a program's text."""
-    shapes = set(re.findall(r"tensor<((?:\d+x)+)", text))
-    sizes = [math.prod(map(int, shape[:-1].split("x"))) for shape in shapes]
-    return max(sizes, default=1)

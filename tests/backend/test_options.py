@@ -3,21 +3,26 @@
 import numpy as np
 import pytest
 
+from pullback.backend import options
 from pullback.backend.options import (
     NEWER_FUSED_LOOPS,
     NEWER_LOOPS,
     OLDER_LOOPS,
     OWN_SUMS,
     SMALL_PROGRAM,
+    WHOLE_LOOPS,
     choose_loops,
     choose_options,
     choose_sums,
-    largest_array,
+    choose_threads,
+    choose_width,
+    merged,
     vector_width,
 )
+from pullback.backend.workload import READ, largest_array, nanoseconds
 from pullback.calls.jit import jit
 from pullback.primitives.structural import reduce_sum, transpose
-from pullback.primitives.table import add, atan, atan2, div, exp, mul, sin, tanh
+from pullback.primitives.table import add, atan, atan2, div, exp, mul, neg, sin, tanh
 
 MIDDLING, LARGE = "tensor<100x100xf32>", "tensor<1000x1000xf32>"
 
@@ -53,12 +58,32 @@ def text_of(*operations, type="tensor<8x8xf32>"):
 )
 def test_flags_follow_the_shape_of_the_program(text, chosen):
     assert choose_loops(text) == chosen
-    assert choose_options(text) == vector_width() + chosen
+    passed = merged(chosen, choose_threads(text))
+    assert choose_options(text) == choose_width(text) + passed
 
 
 @pytest.mark.parametrize("text", [text_of("atan2"), "tensor<4xcomplex<f32>>"])
 def test_arc_tangents_have_no_wide_vectors(text):
     assert choose_options(text) == OLDER_LOOPS
+
+
+@pytest.mark.parametrize(
+    ("text", "wide"),
+    [
+        (text_of("sine"), True),
+        (text_of("sine", "while"), False),
+        (text_of("add", "while"), True),
+        (text_of("sine", "while", type=MIDDLING), True),
+        (
+            text_of("dynamic_update_slice", type=LARGE)
+            + "\n"
+            + text_of("tan", "while"),
+            False,
+        ),
+    ],
+)
+def test_loops_over_few_elements_have_no_wide_vectors(text, wide):
+    assert choose_width(text) == (vector_width() if wide else ())
 
 
 def test_formulas_for_the_host_do_not_count():
@@ -67,6 +92,61 @@ def test_formulas_for_the_host_do_not_count():
     text = f"module {{\n  func.func public @main() {{}}\n{formula}}}"
     assert choose_loops(text) == NEWER_FUSED_LOOPS
     assert choose_options(text) == vector_width() + OLDER_LOOPS
+
+
+def lowered_text(f, size):
+    return jit(f).lower(np.ones(size, np.float32)).as_text()
+
+
+@pytest.mark.parametrize(
+    ("f", "size", "whole"),
+    [
+        (neg, 100, False),  # never split
+        (neg, 100_000, True),
+        (sin, 10_000, True),
+        (sin, 1_000_000, False),
+        (exp, 100_000, True),
+        (exp, 2_000_000, False),
+        (lambda x: sin(sin(sin(x))), 60_000, False),
+    ],
+)
+@pytest.mark.parametrize("threads", [1, 2, 16])
+def test_loops_are_split_where_a_second_thread_gains(
+    f, size, whole, threads, monkeypatch
+):
+    monkeypatch.setattr(options, "compiling_threads", lambda: (threads,))
+    found = choose_threads(lowered_text(f, size))
+    assert found == (WHOLE_LOOPS if whole and threads > 1 else ())
+
+
+def test_more_threads_gain_more(monkeypatch):
+    text, found = lowered_text(sin, 60_000), []
+    for threads in (2, 16):
+        monkeypatch.setattr(options, "compiling_threads", lambda n=threads: (n,))
+        found.append(choose_threads(text))
+    assert found == [WHOLE_LOOPS, ()]
+
+
+def test_passes_are_switched_off_together():
+    both = merged(NEWER_FUSED_LOOPS, WHOLE_LOOPS)
+    name, passes = NEWER_FUSED_LOOPS[0][0], "fusion-wrapper,cpu-parallel-task-assigner"
+    assert both == ((name, passes),)
+    assert merged(OLDER_LOOPS, ()) == OLDER_LOOPS
+    assert merged(OLDER_LOOPS, WHOLE_LOOPS) == OLDER_LOOPS + WHOLE_LOOPS
+
+
+def test_the_time_of_loops_is_estimated_from_the_text():
+    size, read = 10_000, READ * 10_000
+    once = nanoseconds(lowered_text(sin, size)) - read
+    assert 2 * size * 0.3 < once < 3 * size
+    twice = nanoseconds(lowered_text(lambda x: sin(sin(x)), size)) - read
+    assert twice == pytest.approx(2 * once)
+    plain = nanoseconds(lowered_text(neg, size)) - read
+    assert 0 < plain < once / 20
+    double = "tensor<100xf64>"
+    assert nanoseconds(f"  func.func @f %1 = stablehlo.sine %0 : {double}") == (
+        pytest.approx(2 * 0.3 * 100 + READ * 100)
+    )
 
 
 def test_the_largest_array_is_found():
@@ -89,7 +169,7 @@ def test_results_do_not_depend_on_the_flags(f, size):
     lowered = jit(f).lower(x)
     found = [
         lowered.compile(dict(flags))(x)
-        for flags in (NEWER_LOOPS, NEWER_FUSED_LOOPS, OLDER_LOOPS)
+        for flags in (NEWER_LOOPS, NEWER_FUSED_LOOPS, OLDER_LOOPS, WHOLE_LOOPS)
     ]
     for other in found[1:]:
         np.testing.assert_allclose(found[0], other, rtol=1e-6)

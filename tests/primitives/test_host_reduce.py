@@ -10,13 +10,14 @@ from pullback.calls.jit import jit
 from pullback.config import config
 from pullback.core.array import from_host
 from pullback.primitives import reduction
-from pullback.primitives.host_reduce import FEW, group
+from pullback.primitives.host_reduce import FEW, PIECES, group, stretch
 from pullback.primitives.order import ordered_bits
 from pullback.primitives.table import sin
 
 RNG = np.random.default_rng(7)
 SHAPES = [(40, 70), (7, 331), (3, 64, 40), (5, 100, 9), (2, 0)]
 LENGTHS = [33, 63, 64, 100, 127, 1000, 2048, 4095, 4097, 10_007, 31_744, 100_000]
+EXTREMES = ((reduction.reduce_max, np.max), (reduction.reduce_min, np.min))
 
 
 def compiled(f, x, *rest):
@@ -30,6 +31,36 @@ def test_a_group_is_all_or_one_of_many(n):
             rows, length = found
             assert n % (rows * length) == 0
             assert n // (rows * length) == 1 or n // (rows * length) > FEW
+
+
+@pytest.mark.parametrize("n", [*LENGTHS, 997, 1994])
+def test_a_stretch_divides_and_is_no_longer_than_its_pieces(n):
+    found = stretch(n)
+    if found is None:
+        assert not any(n % k == 0 for k in range(FEW + 1, FEW * PIECES + 1))
+    else:
+        assert n % found == 0
+        assert FEW < found <= FEW * PIECES
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "f4"])
+@pytest.mark.parametrize("n", [33, 47, 64, 100, 384, 500, 777, 997, 1994, 4097])
+def test_rows_of_any_length_are_folded_right(dtype, n):
+    x = RNG.integers(0, 2**30, (80, n)).astype(dtype)
+    x[:, RNG.integers(n)] = 3
+    row = ((1,),)
+    for f, g in EXTREMES:
+        np.testing.assert_array_equal(compiled(f, x, *row), g(x, 1))
+    if dtype == "f4":
+        x = RNG.uniform(0.9, 1.1, x.shape).astype(dtype)
+        found = compiled(reduction.reduce_prod, x, *row)
+        np.testing.assert_allclose(found, np.prod(x, 1), rtol=1e-4)
+        return
+    x |= 1
+    found = compiled(reduction.reduce_prod, x, *row)
+    np.testing.assert_array_equal(found, np.prod(x, 1, dtype=dtype))
+    found = compiled(reduction.reduce_xor, x, *row)
+    np.testing.assert_array_equal(found, np.bitwise_xor.reduce(x, 1))
 
 
 @pytest.mark.parametrize("n", LENGTHS)
@@ -101,9 +132,6 @@ def test_the_order_of_integers_is_that_of_the_numbers(descending):
     last = compiled(ordered_bits, np.float32([np.nan, -0.0]), descending)
     assert last[0] == 2**32 - 1
     assert last[1] == keys[3]
-
-
-EXTREMES = ((reduction.reduce_max, np.max), (reduction.reduce_min, np.min))
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "bfloat16", "float8_e5m2"])

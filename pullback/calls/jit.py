@@ -112,7 +112,9 @@ class Jit:
         def compiled(*args: Any, **kwargs: Any) -> Any:
             if current_trace() is EVAL:
                 try:
-                    return self._dispatch(*args, **kwargs)
+                    if kwargs:
+                        return self._dispatch(*args, **kwargs)
+                    return self._dispatch(*args)  # 0.1 us less than with none
                 except (ValueError, RuntimeError) as error:
                     self._explain(error, args, kwargs)
                     raise

@@ -85,7 +85,8 @@ class Emitter:
     by name and types; `place` the program and the eqn whose operation is being lowered,
     None at first; `effects` the last result, in each block, of a callback whose
     effects keep an order; `uses` what operations count; `templates` the text of the
-    operations met so far, by operation and types, or how often they were met.
+    operations met so far, by operation and types, or how often they were met; in
+    `repeated` steps of a loop they may differ, and are apart.
     """
 
     __slots__ = (
@@ -97,7 +98,9 @@ class Emitter:
         "names",
         "place",
         "platform",
+        "repeated",
         "templates",
+        "templates_of_loops",
         "uses",
     )
 
@@ -112,6 +115,8 @@ class Emitter:
         self.names: dict[Any, str] = {}
         self.uses: collections.Counter[Any] = collections.Counter()
         self.templates: dict[Any, Template | int] = {}
+        self.templates_of_loops: dict[Any, Template | int] = {}
+        self.repeated = False
 
     def fresh(self) -> str:
         """Give a new name."""
@@ -239,6 +244,28 @@ class Emitter:
                 lines.append(f"^bb0({typed}):")
             self.returns("stablehlo.return", body(*arguments))
         return lines
+
+    def loop(
+        self,
+        operands: Sequence[Operand],
+        holds: Callable[..., Sequence[Operand]],
+        step: Callable[..., Sequence[Operand]],
+    ) -> list[Operand]:
+        """Emit a loop that replaces its operands by a step's results while one holds.
+
+        Args:
+            operands: the first values; the results have their types.
+            holds: gives, in a list, whether there is another step.
+            step: gives the next values.
+        """
+        avals = [x.aval for x in operands]
+        outer = self.repeated, self.templates
+        self.repeated, self.templates = True, self.templates_of_loops
+        try:
+            regions = [self.region(avals, holds), self.region(avals, step)]
+        finally:
+            self.repeated, self.templates = outer
+        return self.emit_many("stablehlo.while", operands, avals, "", regions)
 
     def returns(self, op: str, results: Sequence[Operand]) -> None:
         """Emit the terminator of a block."""

@@ -412,7 +412,6 @@ def lower_turns(
     scan: Scan, ctx: Any, values: Sequence[Any], unroll: int
 ) -> tuple[Any, list[Any], list[Any]]:
     """Write the loop itself; give the index, the carry and the stacks after it."""
-    avals = [x.aval for x in values]
     sizes = (2, scan.num_consts, scan.num_carry)
     count_ys = len(scan.jaxpr.outputs) - scan.num_carry
 
@@ -435,8 +434,7 @@ def lower_turns(
             index = ctx.emit("stablehlo.add", [index, one], _INT)
         return [index, bound, *consts, *carry, *xs, *ys]
 
-    regions = [ctx.region(avals, holds), ctx.region(avals, turn)]
-    results = ctx.emit_many("stablehlo.while", values, avals, "", regions)
+    results = ctx.loop(values, holds, turn)
     (index, _), _, carry, stacks = cut(results, *sizes)
     return index, carry, stacks[len(stacks) - count_ys :]
 

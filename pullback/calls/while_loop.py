@@ -110,7 +110,6 @@ class While(Primitive):
             start = ctx.constant(0, _COUNT)
             values = [*operands[:first], start, *operands[first:]]
             return counted.lower(ctx, *values)[1:]
-        avals = [x.aval for x in operands]
 
         def holds(*values: Any) -> Any:
             cond_consts, _, carry = self.split(values)
@@ -121,8 +120,7 @@ class While(Primitive):
             new = ctx.jaxpr(self.body_jaxpr, [*body_consts, *carry])
             return [*cond_consts, *body_consts, *new]
 
-        regions = [ctx.region(avals, holds), ctx.region(avals, step)]
-        results = ctx.emit_many("stablehlo.while", operands, avals, "", regions)
+        results = ctx.loop(operands, holds, step)
         return results[self.cond_consts + self.body_consts :]
 
     def jvp(self, primals: Sequence[Value], tangents: Sequence[Any]) -> Any:

@@ -136,7 +136,6 @@ def loop(
     whole = xs[0].aval
     _, n, _ = whole.shape
     count, bit, row = Aval((), dtypes.int32), Aval((), dtypes.bool_), start.aval
-    carried = [count, row, whole, *[x.aval for x in xs]]
     compare = (
         "comparison_direction = #stablehlo<comparison_direction LT>, "
         "compare_type = #stablehlo<comparison_type SIGNED>"
@@ -162,6 +161,4 @@ def loop(
         return [ctx.emit("stablehlo.add", [i, one], count), total, out, *xs]
 
     given = [ctx.constant(0, count), start, ctx.constant(0, whole), *xs]
-    regions = [ctx.region(carried, condition), ctx.region(carried, body)]
-    outs = ctx.emit_many("stablehlo.while", given, carried, "", regions)
-    return outs[2]
+    return ctx.loop(given, condition, body)[2]

@@ -190,11 +190,9 @@ def repeat_while(
     carry: Sequence[LoweredValue],
 ) -> list[LoweredValue]:
     """Emit a loop: `step` gives new values of what is carried while `going` holds."""
-    avals = [x.aval for x in carry]
-    regions = [
-        ctx.region(avals, lambda *xs: [lower_as(ctx, going, *xs)]),
-        ctx.region(avals, lambda *xs: lower_as(ctx, lambda *ys: list(step(*ys)), *xs)),
-    ]
-    start = [x.operand for x in carry]
-    outs = ctx.emit_many("stablehlo.while", start, avals, "", regions)
+    outs = ctx.loop(
+        [x.operand for x in carry],
+        lambda *xs: [lower_as(ctx, going, *xs)],
+        lambda *xs: lower_as(ctx, lambda *ys: list(step(*ys)), *xs),
+    )
     return [LoweredValue(x) for x in outs]

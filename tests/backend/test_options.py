@@ -21,6 +21,7 @@ from pullback.backend.options import (
 )
 from pullback.backend.workload import READ, largest_array, nanoseconds
 from pullback.calls.jit import jit
+from pullback.calls.loops import scan
 from pullback.primitives.structural import reduce_sum, transpose
 from pullback.primitives.table import add, atan, atan2, div, exp, mul, neg, sin, tanh
 
@@ -147,6 +148,15 @@ def test_the_time_of_loops_is_estimated_from_the_text():
     assert nanoseconds(f"  func.func @f %1 = stablehlo.sine %0 : {double}") == (
         pytest.approx(2 * 0.3 * 100 + READ * 100)
     )
+
+
+def test_a_step_of_a_loop_costs_what_it_computes():
+    def step(total, x):
+        total = mul(total, x)
+        return total, total
+
+    text = jit(lambda xs: scan(step, xs[0], xs)).lower(np.ones((500, 400), "f4"))
+    assert 0 < nanoseconds(text.as_text()) < 400
 
 
 def test_the_largest_array_is_found():

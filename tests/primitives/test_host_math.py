@@ -147,6 +147,20 @@ def test_small_arrays_and_other_devices_keep_the_compilers_operation():
         assert not ctx.functions
 
 
+@pytest.mark.parametrize("count", [rows.FEW_REPEATED - 1, rows.FEW_REPEATED])
+def test_steps_of_loops_have_formulas_for_fewer_elements(count):
+    x = np.linspace(0, 3, count).astype("f4")
+    f = pullback.jit(lambda x: lax.fori_loop(0, 5, lambda _, y: sin(y), sin(x)))
+    text = f.lower(x).as_text()
+    assert ("@host_sin_float32" in text) == (count == rows.FEW_REPEATED)
+    # Before the loop it is the compiler's own.
+    assert text.index("stablehlo.sine") < text.index("stablehlo.while")
+    wanted = x.astype(float)
+    for _ in range(6):
+        wanted = np.sin(wanted)
+    np.testing.assert_allclose(f(x), wanted, rtol=2e-6)
+
+
 def test_a_formula_is_written_once_and_not_called_too_often():
     ctx = lowered(1000, uses=rows.MANY + 1)
     assert len(ctx.functions) == 1

@@ -369,7 +369,9 @@ def svd(
 ) -> Any:
     """Give singular vectors and values; as `numpy.linalg.svd`.
 
-    With `full_matrices` only square matrices have derivatives.
+    With `full_matrices` only square matrices have derivatives. Vectors whose singular
+    values coincide are not turned towards each other by derivatives, as in JAX: that is
+    right only for what does not depend on their choice.
     """
     x = matrix("svd", a)
     if not compute_uv:
@@ -400,6 +402,7 @@ def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> Eigh
     """Give eigenvalues and eigenvectors of Hermitian matrices; as `numpy.linalg.eigh`.
 
     With `symmetrize_input` (and UPLO None), the mean of the matrix and its adjoint.
+    Derivatives of vectors whose values coincide are nan: the vectors are arbitrary.
     """
     x = matrix("eigh", a, square=True)
     lower = choice("eigh", "UPLO", UPLO, (None, "L", "U")) != "U"

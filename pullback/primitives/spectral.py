@@ -73,8 +73,15 @@ def inverse_or_zero(x: Value) -> Value:
 
 
 def gaps(w: Value) -> Value:
-    """Give the matrix 1 / (w_j - w_i), and 0 where they coincide."""
-    return inverse_or_zero(sub(as_row(w), as_column(w)))
+    """Give the matrix 1 / (w_j - w_i), 0 on the diagonal.
+
+    Where two coincide it is infinite: which vectors belong to them is arbitrary, and
+    what is computed from vectors and values together has a derivative that cannot be
+    told from theirs.
+    """
+    own = on_diagonal(w.shape[-1], w.shape[-1])
+    apart = sub(as_row(w), as_column(w))
+    return select(own, 0.0, div(1.0, select(own, 1.0, apart)))
 
 
 def or_nan(operation: Any, factor: Callable[..., Any], a: Any) -> Any:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pullback import jit
+import pullback.numpy as jnp
+from pullback import grad, hessian, jacfwd, jit
 from pullback.config import config
 from pullback.core.calling import as_value
 from pullback.errors import MissingDerivative
@@ -57,6 +58,24 @@ def test_eigenvectors_of_symmetric_matrices_have_right_rules():
     )
     for w, v in both(lambda a: list(spectral.eigh(hermitian(a))), a):
         np.testing.assert_allclose(v * w @ v.T, (a + a.T) / 2, atol=1e-12)
+
+
+def test_derivatives_at_equal_eigenvalues_are_right_or_nan():
+    def by_values(a):
+        return jnp.sum(jnp.linalg.eigvalsh(a) ** 3)
+
+    def by_product(a):
+        a = (a + a.T) / 2
+        return jnp.trace(a @ a @ a)
+
+    with config.context(enable_x64=True):
+        for a in (np.eye(3), np.diag([1.0, 1.0, 2.0])):
+            np.testing.assert_allclose(grad(by_values)(a), 3 * a @ a, atol=1e-12)
+            assert np.isnan(hessian(by_values)(a)).any()
+            assert np.isnan(jacfwd(lambda a: jnp.linalg.eigh(a)[1])(a)).any()
+        a = np.diag([1.0, 2.0, 4.0])
+        wanted = hessian(by_product)(a)
+        np.testing.assert_allclose(hessian(by_values)(a), wanted, atol=1e-10)
 
 
 def test_projections_on_complex_eigenvectors_have_right_rules():

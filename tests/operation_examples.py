@@ -419,6 +419,7 @@ def plain_examples():
         "OptimizationBarrier": [(barrier.OptimizationBarrier(), [x, S])],
         "Pad": [(shaping.Pad(((1, 0, 1), (-1, 2, 0))), [x, S])],
         "Slice": [(shaping.Slice((0, 1), (2, 3), (1, 2)), [x])],
+        "Split": [(shaping.Split((1, 2), 1), [floats(2, 3)])],
         "Reverse": [(shaping.Reverse((1,)), [x])],
         "Diagonal": [
             (diagonal.Diagonal(), [y])

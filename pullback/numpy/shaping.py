@@ -242,7 +242,7 @@ def _sequence(arrays: Any, who: str) -> list[Value]:
 
 def unstacked(x: Any, n: int) -> list[Value]:
     """Cut the first axis into pieces of length one."""
-    return [shaping.slice_in_dim(x, i, i + 1, 0) for i in range(n)]
+    return shaping.split(x, [1] * n, 0)
 
 
 def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Value:
@@ -369,6 +369,8 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Value
     else:
         places = static_array(given, "array_split", "the places", "to know the shapes")
         bounds = [0, *(slice(None, i).indices(n)[1] for i in places.tolist()), n]
+    if bounds == sorted(bounds):
+        return shaping.split(ary, np.diff(bounds).tolist(), axis)
     pairs = [(i, max(i, j)) for i, j in itertools.pairwise(bounds)]
     return [shaping.slice_in_dim(ary, i, j, axis) for i, j in pairs]
 

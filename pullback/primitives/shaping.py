@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -281,6 +282,70 @@ def slice_in_dim(x: Value, start: int, limit: int, axis: int, stride: int = 1) -
     return slice_(x, starts, limits, strides)
 
 
+@frozen
+class Split(Primitive):
+    """The pieces of an axis, of given lengths, from its beginning to its end.
+
+    Of slices each would add its cotangent, padded, to those of the others; that of all
+    pieces is one array.
+    """
+
+    sizes: tuple[int, ...]
+    axis: int
+
+    multiple = True
+    linear = ((0,),)
+
+    def bounds(self) -> list[tuple[int, int]]:
+        """Give where each piece begins and ends."""
+        return list(itertools.pairwise(itertools.accumulate(self.sizes, initial=0)))
+
+    def abstract(self, x: Aval) -> list[Aval]:
+        before, after = x.shape[: self.axis], x.shape[self.axis + 1 :]
+        return [Aval((*before, n, *after), x.dtype, x.weak) for n in self.sizes]
+
+    def eager(self, x: Any) -> list[Any]:
+        before = (slice(None),) * self.axis
+        return [x[(*before, slice(i, j))] for i, j in self.bounds()]
+
+    def lower(self, ctx: Any, x: Any) -> list[Any]:
+        rank = len(x.aval.shape)
+        found = []
+        for i, j in self.bounds():
+            starts, limits = [0] * rank, list(x.aval.shape)
+            starts[self.axis], limits[self.axis] = i, j
+            piece = Slice(tuple(starts), tuple(limits), (1,) * rank)
+            found.append(piece.lower(ctx, x))
+        return found
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        outs = self(*primals)
+        if is_zero(tangents[0]):
+            return outs, [Zero(like=y) for y in outs]
+        return outs, self(*tangents)
+
+    def transpose(self, cotangents: Any, x: Any) -> Any:
+        pieces = []
+        for zero, run in itertools.groupby(zip(cotangents, self.sizes), _is_left_out):
+            if not zero:
+                pieces += [instantiate(ct) for ct, _ in run]
+                continue
+            shape = list(x.aval.shape)
+            shape[self.axis] = sum(n for _, n in run)
+            pieces.append(full(tuple(shape), 0, x.aval.dtype))
+        return (concatenate(pieces, self.axis),)
+
+    def batch(self, size: int, operands: Any, dims: Any) -> Any:
+        (x,), (d,) = operands, dims
+        axis = self.axis + (d <= self.axis)
+        return Split(self.sizes, axis)(x), [d] * len(self.sizes)
+
+
+def _is_left_out(piece: tuple[Any, int]) -> bool:
+    """Whether a piece, with its length, has no cotangent."""
+    return is_zero(piece[0])
+
+
 def split(x: Value, sizes: Sequence[int], axis: int) -> list[Value]:
     """Cut an axis into pieces of the given lengths.
 
@@ -293,8 +358,9 @@ def split(x: Value, sizes: Sequence[int], axis: int) -> list[Value]:
             f"{x.shape[axis]}.",
             "Give sizes that add up to the length of the axis.",
         )
-    ends = np.cumsum(sizes).tolist()
-    return [slice_in_dim(x, e - n, e, axis) for n, e in zip(sizes, ends)]
+    if len(sizes) == 1:
+        return [x]
+    return Split(tuple(sizes), axis)(x)  # type: ignore[no-any-return]
 
 
 @frozen

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pullback import dtypes
+import pullback.numpy as jnp
+from pullback import dtypes, grad, jit, make_jaxpr
 from pullback.core.array import from_host
 from pullback.errors import DtypeError, ShapeError
 from pullback.primitives import creation, shaping, slicing
@@ -97,6 +98,32 @@ def test_split_cuts_into_pieces_and_has_right_rules():
         X,
         reference=lambda x: [x[:, :1], x[:, 1:1], x[:, 1:]],
     )
+
+
+@pytest.mark.parametrize("used", [(), (1,), (0, 3), (0, 1, 2, 3)])
+def test_what_is_not_used_of_a_split_has_no_cotangent(used):
+    sizes, weights = (1, 2, 0, 3), np.arange(18, dtype="f4").reshape(3, 6)
+
+    def f(x):
+        pieces = shaping.split(x * weights, sizes, 1)
+        return sum([jnp.sum(pieces[i]) for i in used], x[0, 0] * 0.0)
+
+    wanted = np.zeros_like(weights)
+    for i in used:
+        start = sum(sizes[:i])
+        wanted[:, start : start + sizes[i]] = weights[:, start : start + sizes[i]]
+    for g in (grad(f), jit(grad(f))):
+        np.testing.assert_array_equal(g(np.ones((3, 6), "f4")), wanted)
+
+
+def test_the_cotangent_of_a_split_is_one_array():
+    def product(x):
+        a, b, c = jnp.split(x, 3)
+        return jnp.sum(a * b * c)
+
+    text = str(make_jaxpr(grad(product))(X[0, :3]))
+    assert "concatenate" in text
+    assert "pad[" not in text
 
 
 def test_split_refuses_sizes_that_do_not_add_up():

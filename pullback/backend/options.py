@@ -41,11 +41,15 @@ NEWER_LOOPS: Options = ()
 # On a Zen 5, 512 bits run tanh in 0.56 of the time, sinh in 0.55, an MLP's gradient in
 # 0.81, a scan of 1,000 small steps in 0.87, row sums in 0.98; compiling takes as long.
 # On a Xeon they run exp in 0.6 to 0.75, a gradient of logsumexp in 0.8, formulas of
-# float64 in 1.0. What few elements leave over costs more: steps of a loop on 64 run
-# tanh in 1.06, sin in 1.4, a sum of exp in 1.2 of the time, on 256 tanh in 0.95.
+# float64 in 1.0. What few elements leave over costs more: 1,000 steps of a sum of exp
+# take 1.13 of the time on 64, 1.06 on 100, as long on 128; and the product of a matrix
+# with rows of 10, 20, 30 or 32 and a vector 3, 1.4, 2 and 1.2, of 64 and 100 as long.
 WIDE_VECTORS: Options = (("xla_cpu_prefer_vector_width", 512),)
 WIDE_FLAG = "avx512_vbmi2"
-ENOUGH_FOR_WIDE = 2**7  # elements
+ENOUGH_FOR_WIDE = 2**6  # elements
+PRODUCT = re.compile(
+    r"stablehlo[.]dot_general.* : \(tensor<([\dx]*)\w+>, tensor<([\dx]*)\w+>\) ->"
+)
 # With these the compiler's own arc tangent, by the newer way to write loops, is wrong:
 # it calls a function that it does not have at this width. Logarithms of complex numbers
 # are made of it.
@@ -72,7 +76,8 @@ SUM = re.compile(
 # Loops that the compiler takes for long it splits between the threads. A second thread
 # begins some 45 us later, so that only what takes longer gains: roll of 1e5 elements
 # takes 78 us split and 20 whole, abs 49 and 19, sin 129 and 102, of 1e4 elements 40 and
-# 17; digamma of 1e5 280 and 339. Measured on a virtual machine of two cores.
+# 17; digamma of 1e5 280 and 339. What stands between Fourier transforms, which have
+# threads of their own, is better split. Measured on a virtual machine of two cores.
 WHOLE_LOOPS: Options = (("xla_disable_hlo_passes", "cpu-parallel-task-assigner"),)
 HANDOVER = 45e3  # nanoseconds
 # Formulas for the host (`primitives/host_math`) are 30 to 150 straight lines each that
@@ -85,6 +90,7 @@ LARGE_PIECES = 2**21
 APART = re.compile(
     "stablehlo[.](?:dot|convolution|reduce|sort|while|case|custom_call|fft|cholesky|triangular)"
 )
+TRANSPOSE = re.compile(r"(%\d+) = \S*stablehlo[.]transpose")
 #: Operations that put pieces together, or sum up as they go along.
 PIECES = re.compile("stablehlo[.](?:concatenate|reduce_window)")
 
@@ -107,12 +113,22 @@ def merged(first: Options, second: Options) -> Options:
 
 def choose_width(text: str) -> Options:
     """Choose the width of vectors by the operations and how much they compute."""
-    if NOT_WIDE.search(text):
+    if NOT_WIDE.search(text) or has_narrow_matrix_and_vector(text):
         return ()
     if "stablehlo.while" in text:
         if 0 < widest_root_or_exponential(text) <= ENOUGH_FOR_WIDE:
             return ()
     return vector_width()
+
+
+def has_narrow_matrix_and_vector(text: str) -> bool:
+    """Whether a matrix of short rows is multiplied by a vector."""
+    for sides in PRODUCT.findall(text):
+        vector, matrix = sorted((s.split("x")[:-1] for s in sides), key=len)
+        if len(vector) == 1 and len(matrix) == 2:
+            if 1 < int(matrix[1]) < ENOUGH_FOR_WIDE:
+                return True
+    return False
 
 
 @functools.cache
@@ -137,7 +153,7 @@ def choose_loops(text: str) -> Options:
         size = largest_array(text)
         if (
             size <= SMALL_ARRAY
-            or ("stablehlo.transpose" in text and size <= SMALL_TRANSPOSE)
+            or (size <= SMALL_TRANSPOSE and has_transpose_apart(text))
             or ("stablehlo.scatter" in text and size <= SMALL_SCATTER)
             or "@host_rem_float64" in text
             or (size >= LARGE_PIECES and PIECES.search(text) and not DEAR.search(text))
@@ -149,10 +165,19 @@ def choose_loops(text: str) -> Options:
     return NEWER_FUSED_LOOPS
 
 
+def has_transpose_apart(text: str) -> bool:
+    """Whether a transpose is more than a way to read an operand of a product."""
+    for name in TRANSPOSE.findall(text):
+        users = re.findall(rf"^.*{name}\b.*$", text, re.MULTILINE)
+        if not all("stablehlo.dot_general" in user for user in users[1:]):
+            return True
+    return False
+
+
 def choose_threads(text: str) -> Options:
     """Choose whether loops may be split, by what a second thread could gain."""
     threads = compiling_threads()[0]
-    if threads < 2 or largest_array(text) <= SMALL_ARRAY:
+    if threads < 2 or largest_array(text) <= SMALL_ARRAY or "stablehlo.fft" in text:
         return ()
     return WHOLE_LOOPS if nanoseconds(text) * (1 - 1 / threads) < HANDOVER else ()
 

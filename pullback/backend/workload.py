@@ -97,7 +97,7 @@ def _price_of_element(name: str) -> float:
     short = name.partition(".")[2]
     if short in _FREE:
         return 0.0
-    if short == "reduce":
+    if short in ("reduce", "concatenate"):
         return SUMMED
     if short in _PLACES:
         return PLACED

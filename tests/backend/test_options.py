@@ -22,6 +22,7 @@ from pullback.backend.options import (
 from pullback.backend.workload import READ, largest_array, nanoseconds
 from pullback.calls.jit import jit
 from pullback.calls.loops import scan
+from pullback.numpy import fft, matmul
 from pullback.primitives.structural import reduce_sum, transpose
 from pullback.primitives.table import add, atan, atan2, div, exp, mul, neg, sin, tanh
 
@@ -45,7 +46,7 @@ def text_of(*operations, type="tensor<8x8xf32>"):
         (text_of("divide", "convolution", type=MIDDLING), NEWER_LOOPS),
         (text_of("sine", "while"), NEWER_LOOPS),
         (text_of("add", "while"), NEWER_FUSED_LOOPS),
-        (text_of("transpose", type=MIDDLING), OLDER_LOOPS),
+        (text_of("transpose", type=MIDDLING) + "\nreturn %1", OLDER_LOOPS),
         (text_of("transpose", type=LARGE), NEWER_FUSED_LOOPS),
         (text_of("scatter", type="tensor<2000xf32>"), OLDER_LOOPS),
         (text_of("scatter", type=LARGE), NEWER_LOOPS),
@@ -75,6 +76,7 @@ def test_arc_tangents_have_no_wide_vectors(text):
         (text_of("sine", "while"), False),
         (text_of("add", "while"), True),
         (text_of("sine", "while", type=MIDDLING), True),
+        (text_of("sine", "while", type="tensor<65xf32>"), True),
         (
             text_of("dynamic_update_slice", type=LARGE)
             + "\n"
@@ -85,6 +87,33 @@ def test_arc_tangents_have_no_wide_vectors(text):
 )
 def test_loops_over_few_elements_have_no_wide_vectors(text, wide):
     assert choose_width(text) == (vector_width() if wide else ())
+
+
+@pytest.mark.parametrize(
+    ("f", "sides", "wide"),
+    [
+        (matmul, [(30, 20), (20,)], False),
+        (matmul, [(30,), (30, 20)], False),
+        (matmul, [(30, 64), (64,)], True),
+        (matmul, [(30, 1), (1,)], True),
+        (matmul, [(30, 20), (20, 30)], True),
+        (matmul, [(20,), (20,)], True),
+    ],
+)
+def test_products_of_narrow_matrices_and_vectors_have_no_wide_vectors(f, sides, wide):
+    text = jit(f).lower(*[np.ones(s, "f4") for s in sides]).as_text()
+    assert "dot_general" in text
+    assert choose_width(text) == (vector_width() if wide else ())
+
+
+def test_transposes_in_products_are_no_loops():
+    x = np.ones((100, 100), "f4")
+    for f, way in (
+        (lambda x: matmul(x, transpose(x, (1, 0))), NEWER_FUSED_LOOPS),
+        (lambda x: transpose(x, (1, 0)), OLDER_LOOPS),
+        (lambda x: (matmul(y := transpose(x, (1, 0)), x), y), OLDER_LOOPS),
+    ):
+        assert choose_loops(jit(f).lower(x).as_text()) == way
 
 
 def test_formulas_for_the_host_do_not_count():
@@ -109,6 +138,7 @@ def lowered_text(f, size):
         (exp, 100_000, True),
         (exp, 2_000_000, False),
         (lambda x: sin(sin(sin(x))), 60_000, False),
+        (lambda x: neg(fft.rfft(x)), 10_000, False),
     ],
 )
 @pytest.mark.parametrize("threads", [1, 2, 16])

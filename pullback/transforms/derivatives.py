@@ -7,13 +7,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy
-
 from pullback import dtypes, tree
 from pullback.core.aval import Aval
 from pullback.core.calling import (
     argument_name,
-    as_value,
     check_callable,
     normalize_positions,
 )
@@ -21,12 +18,14 @@ from pullback.core.origin import called_at, name_of
 from pullback.core.trace import Value, aval_of
 from pullback.core.zero import Zero
 from pullback.errors import GradError
+from pullback.primitives.diagonal import on_diagonal
 from pullback.primitives.structural import (
     broadcast_new_axis,
     instantiate,
     move_axis,
     reshape,
 )
+from pullback.primitives.table import convert
 from pullback.transforms.batch import batch_flat
 from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.linearize import LinearProgram, linearize_flat
@@ -443,4 +442,5 @@ def hessian(
 def standard_basis(shape: tuple[int, ...], dtype: dtypes.Dtype) -> Value:
     """Give all arrays of a shape with a single 1, along a new leading axis."""
     size = math.prod(shape)
-    return as_value(numpy.eye(size, dtype=dtype).reshape(size, *shape))
+    # As operations, so that a program has it within, and once for all its Jacobians.
+    return reshape(convert(on_diagonal(size, size), dtype), (size, *shape))

@@ -18,6 +18,7 @@ from pullback import (
     jacrev,
     jit,
     jvp,
+    make_jaxpr,
     tree_util,
     value_and_grad,
     vmap,
@@ -484,3 +485,9 @@ def test_integer_in_a_callable_container_is_named():
         grad(lambda f: f(2.0))(Scale(3.0, 4))
     with pytest.raises(GradError, match=r"respect to f\['n'\], which has dtype int32"):
         grad(lambda f: f["f"](2.0))({"f": jnp.sin, "n": 4})
+
+
+@pytest.mark.parametrize("transform", [jacfwd, jacrev, hessian])
+def test_programs_of_jacobians_capture_no_basis(transform):
+    program = make_jaxpr(transform(lambda x: jnp.sum(jnp.sin(x) ** 2)))(jnp.ones(3))
+    assert not program.consts

@@ -13,22 +13,30 @@ PLAIN = 0.012
 SUMMED = 0.15
 ROOT_OR_EXPONENTIAL = 0.3
 PLACED = 0.4
+WITHOUT_VECTORS = 1.5
 
 #: Operations that take several times as long without vectors,
 DEAR = re.compile(
     "(?:stablehlo|chlo)[.](?:exp|log|tan|sin|cos|sqrt|rsqrt|cbrt|pow|div|rem|atan|erf)"
 )
-_PLACES = frozenset(("gather", "scatter", "transpose", "dynamic_slice"))
+_PLACES = frozenset(("gather", "transpose", "dynamic_slice"))
 #: and those that cost nothing here: no loops, or loops that are not the compiler's.
 _FREE = frozenset(
     (
         *("constant", "iota", "broadcast_in_dim", "reshape", "bitcast_convert"),
         *("optimization_barrier", "custom_call", "dot_general", "convolution", "fft"),
         *("sort", "while", "case", "cholesky", "triangular_solve"),
+        *("reduce_window", "select_and_scatter", "scatter"),  # see _WITH_REGION
     )
 )
 _LINE = re.compile(r'= "?((?:stablehlo|chlo)[.]\w+)(.*)')
 _NAME = re.compile(r"@\w+")
+#: Operations whose types follow a region, in which there is no other.
+_WITH_REGION = re.compile(
+    r'= "stablehlo[.](?:reduce_window|scatter|select_and_scatter)"\(.*?\}\)'
+    r".*?: \(tensor<((?:\d+x)*)",
+    re.DOTALL,
+)
 _TYPE = re.compile(r"tensor<((?:\d+x)*)(\w+)")
 
 
@@ -67,6 +75,8 @@ def nanoseconds(text: str) -> float:
         for price, size in map(_price_and_size, _LINE.findall(function)):
             total += max(calls, 1) * price * size
             most = max(most, size)
+    if "}) " in text:
+        total += PLACED * sum(map(elements, _WITH_REGION.findall(text)))
     return total + READ * most
 
 
@@ -94,9 +104,11 @@ def _price_and_size(line: tuple[str, str]) -> tuple[float, int]:
 @functools.cache
 def _price_of_element(name: str) -> float:
     """Give the nanoseconds of an operation for an element of four bytes."""
-    short = name.partition(".")[2]
+    dialect, _, short = name.partition(".")
     if short in _FREE:
         return 0.0
+    if dialect == "chlo":
+        return WITHOUT_VECTORS
     if short in ("reduce", "concatenate"):
         return SUMMED
     if short in _PLACES:

@@ -80,6 +80,11 @@ def reshaped(ctx: Any, x: Any, *shape: int) -> Any:
     return ctx.emit("stablehlo.reshape", [x], Aval(shape, x.aval.dtype))
 
 
+def opposite(ctx: Any, x: Any) -> Any:
+    """Emit the opposite of truth values."""
+    return ctx.emit("stablehlo.not", [x], x.aval)
+
+
 def cut(ctx: Any, x: Any, start: int, limit: int) -> Any:
     """Emit a piece of the middle one of three axes."""
     lines, _, inner = x.aval.shape
@@ -104,6 +109,10 @@ def fold(ctx: Any, op: str, x: Any, initial: Any, wide: Dtype | None = None) -> 
     """
     wide = wide or x.aval.dtype
     lines, n, inner = x.aval.shape
+    if inner == 1 and op == "and" and wide == dtypes.bool_:
+        # Of truth values the compiler has a good loop for "or" only: 13 us, not 51.
+        some = fold_line(ctx, "or", opposite(ctx, x), False, wide)
+        return opposite(ctx, some)
     if inner == 1:
         return fold_line(ctx, op, x, initial, wide)
     best = group(n, inner)
@@ -165,8 +174,8 @@ def fold_pieces(ctx: Any, op: str, x: Any, initial: Any, wide: Dtype) -> Any:
 
 
 def narrow(dtype: Dtype) -> bool:
-    """Whether the compiler has no good loop for one of a row of such integers."""
-    return dtype.kind in "iu" and dtype.itemsize < 4
+    """Whether the compiler has no good loop over a row of such integers."""
+    return dtype.kind in "biu" and dtype.itemsize < 4
 
 
 def fold_rows(ctx: Any, op: str, x: Any) -> Any:

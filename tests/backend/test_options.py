@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pullback import lax
 from pullback.backend import options
 from pullback.backend.options import (
     NEWER_FUSED_LOOPS,
@@ -178,6 +179,19 @@ def test_the_time_of_loops_is_estimated_from_the_text():
     assert nanoseconds(f"  func.func @f %1 = stablehlo.sine %0 : {double}") == (
         pytest.approx(2 * 0.3 * 100 + READ * 100)
     )
+
+
+@pytest.mark.parametrize(
+    ("f", "least"),
+    [
+        (lambda x: lax.reduce_window(x, 0.0, lax.add, (3,), (1,), "SAME"), 0.4),
+        (lambda x: x.at[np.arange(100_000)].add(x), 0.4),
+        (lambda x: lax.erf_inv(x), 1.5),
+    ],
+)
+def test_operations_with_regions_and_without_vectors_are_counted(f, least):
+    text = jit(f).lower(np.ones(100_000, "f4")).as_text()
+    assert nanoseconds(text) >= least * 100_000
 
 
 def test_a_step_of_a_loop_costs_what_it_computes():

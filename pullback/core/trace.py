@@ -57,6 +57,12 @@ class Trace:
         parent = getattr(self, "parent", None)
         return () if parent is None else parent.axes
 
+    @property
+    def computes(self) -> bool:
+        """Whether operations on arrays are computed at once, and in no program."""
+        parent = getattr(self, "parent", None)
+        return parent is not None and parent.computes
+
     def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
         """Apply an operation; a list of values if it has several results."""
         raise NotImplementedError
@@ -198,6 +204,8 @@ class EvalTrace(Trace):
     """The outermost trace: it computes at once, with NumPy."""
 
     __slots__ = ()
+
+    computes = True
 
     axes = ()
 

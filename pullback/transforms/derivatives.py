@@ -7,15 +7,18 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy
+
 from pullback import dtypes, tree
 from pullback.core.aval import Aval
 from pullback.core.calling import (
     argument_name,
+    as_value,
     check_callable,
     normalize_positions,
 )
 from pullback.core.origin import called_at, name_of
-from pullback.core.trace import Value, aval_of
+from pullback.core.trace import Value, aval_of, current_trace
 from pullback.core.zero import Zero
 from pullback.errors import GradError
 from pullback.primitives.diagonal import on_diagonal
@@ -442,5 +445,7 @@ def hessian(
 def standard_basis(shape: tuple[int, ...], dtype: dtypes.Dtype) -> Value:
     """Give all arrays of a shape with a single 1, along a new leading axis."""
     size = math.prod(shape)
+    if current_trace().computes:
+        return as_value(numpy.eye(size, dtype=dtype).reshape(size, *shape))
     # As operations, so that a program has it within, and once for all its Jacobians.
     return reshape(convert(on_diagonal(size, size), dtype), (size, *shape))

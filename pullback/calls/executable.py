@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback import dtypes
+from pullback import dtypes, tree
 from pullback.backend.executable import Buffer, Executable, FastCall
 from pullback.backend.lower import lower
 from pullback.backend.options import Options
@@ -58,6 +58,53 @@ class CompiledJaxpr:
         """Run on one value an input; `primitive` is named in errors."""
         outs = self.executable(self.buffers(values, primitive))
         return [wrap(b, a) for b, a in zip(outs, self.jaxpr.out_avals)]
+
+    def call_as(
+        self,
+        out_tree: tree.TreeDef,
+        consts: Sequence[Any],
+        given: Any,
+        leaves: Sequence[Any],
+        primitive: Primitive,
+    ) -> tuple[Any, FastCall | None]:
+        """Run on a tree of arguments; and say how C++ can repeat the call, if it can.
+
+        Args:
+            out_tree: the structure of the result.
+            consts: what goes before the arguments.
+            given: the arguments and keyword arguments.
+            leaves: the same, flat.
+            primitive: the operation to name in errors.
+        """
+        values = [*consts, *leaves]
+        fast = self._repeated(out_tree, len(consts), given, leaves)
+        outs = self(values, primitive)
+        if config.debug_nans:
+            refuse_nans(self.jaxpr, values, outs)
+        if fast is None:
+            return out_tree.unflatten(outs), None
+        out = fast.out_tree.unflatten([y.buffer for y in outs])
+        return out, fast._replace(consts=self.buffers(consts, primitive))
+
+    def _repeated(
+        self, out_tree: tree.TreeDef, first: int, given: Any, leaves: Sequence[Any]
+    ) -> FastCall | None:
+        """Describe a call to the C++ path, without constants, if it can be."""
+        if config.call_path != "fast" or config.debug_nans or not self.repeatable:
+            return None
+        here = backend()
+        if not here.same_leaves(given, leaves) or large_on_host(leaves):
+            return None
+        # Only on the host does C++ no longer read a NumPy array once it has returned:
+        # the user may write to it; see
+        # test_numpy_arguments_may_be_written_to_after_a_call.
+        if here.platform != "cpu" and np.ndarray in map(type, leaves):
+            return None
+        numbered = numbered_arrays(self.jaxpr.out_avals)
+        tree_of_calls = here.result_tree(out_tree.unflatten(numbered))
+        if tree_of_calls is None:
+            return None
+        return FastCall(self.executable, (), self.kept[first:], tree_of_calls)
 
     def buffers(self, values: Sequence[Any], primitive: Primitive) -> list[Buffer]:
         """Move the needed ones of the first inputs' values to the device."""

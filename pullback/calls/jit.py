@@ -19,9 +19,6 @@ from pullback.calls.executable import (
     CompiledJaxpr,
     compile_jaxpr,
     interpret,
-    large_on_host,
-    numbered_arrays,
-    refuse_nans,
 )
 from pullback.calls.jit_call import JitCall
 from pullback.calls.lowered import Lowered, Traced
@@ -166,15 +163,8 @@ class Jit:
         if config.call_path == "numpy":
             return out_tree.unflatten(interpret(closed.jaxpr, values)), None
         compiled = self._compile(closed, call)
-        fast = self._repeat(compiled, closed, out_tree, call)
-        outs = compiled(values, primitive)
-        if config.debug_nans:
-            refuse_nans(closed.jaxpr, values, outs)
-        if fast is None:
-            return out_tree.unflatten(outs), None
-        consts = compiled.buffers(closed.consts, primitive)
-        out = fast.out_tree.unflatten([y.buffer for y in outs])
-        return out, fast._replace(consts=consts)
+        given = call.args, call.kwargs
+        return compiled.call_as(out_tree, closed.consts, given, call.leaves, primitive)
 
     def _compile(self, closed: ClosedJaxpr, call: Call) -> CompiledJaxpr:
         donated = [False] * len(closed.consts) + self._donated(call)
@@ -188,33 +178,6 @@ class Jit:
         marks = [i in self._donate_argnums for i in range(len(call.args))]
         named = {name: name in self._donate_argnames for name in call.kwargs}
         return tree.broadcast_prefix((tuple(marks), named), (call.args, call.kwargs))
-
-    def _repeat(
-        self,
-        compiled: CompiledJaxpr,
-        closed: ClosedJaxpr,
-        out_tree: tree.TreeDef,
-        call: Call,
-    ) -> FastCall | None:
-        """Describe the call to the C++ path, without constants, if it can be."""
-        if config.call_path != "fast" or config.debug_nans or not compiled.repeatable:
-            return None
-        here = backend()
-        if not here.same_leaves((call.args, call.kwargs), call.leaves):
-            return None
-        if large_on_host(call.leaves):
-            return None
-        # Only on the host does C++ no longer read a NumPy array once it has returned:
-        # the user may write to it; see
-        # test_numpy_arguments_may_be_written_to_after_a_call.
-        if here.platform != "cpu" and np.ndarray in map(type, call.leaves):
-            return None
-        numbered = numbered_arrays(closed.out_avals)
-        tree_of_calls = here.result_tree(out_tree.unflatten(numbered))
-        if tree_of_calls is None:
-            return None
-        kept = compiled.kept[len(closed.consts) :]
-        return FastCall(compiled.executable, (), kept, tree_of_calls)
 
     def _apply(self, args: Any, kwargs: Any) -> Any:
         """Call under a transformation: one operation that holds the program."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pullback import tree
+from pullback.backend.executable import FastCall, explain
 from pullback.backend.lower import lower
 from pullback.backend.options import Options
+from pullback.backend.xla import backend
 from pullback.calls.executable import CompiledJaxpr, compile_jaxpr, needed_part
 from pullback.calls.jit_call import JitCall
+from pullback.config import config
+from pullback.core.array import Array
 from pullback.core.aval import ShapeDtypeStruct
 from pullback.core.calling import as_value
 from pullback.core.jaxpr import ClosedJaxpr
@@ -112,11 +116,13 @@ class Compiled:
         compiled: the executable.
     """
 
-    __slots__ = ("compiled", "traced")
+    __slots__ = ("__weakref__", "_dispatch", "compiled", "traced")
 
     def __init__(self, traced: Traced, compiled: CompiledJaxpr) -> None:
         self.traced = traced
         self.compiled = compiled
+        # The C++ call path, once there is one.
+        self._dispatch: Callable[..., Any] | None = None
 
     @property
     def out_info(self) -> Any:
@@ -129,9 +135,34 @@ class Compiled:
         Raises:
             ArgumentError: they are not of the types it was compiled for.
         """
+        dispatch = self._dispatch or self._first_call()
+        try:
+            return dispatch(*args, **kwargs)
+        except (ValueError, RuntimeError) as error:
+            leaves = tree.leaves((args, kwargs))
+            buffers = [x.buffer for x in leaves if type(x) is Array]
+            explained = explain(error, buffers)
+            if explained is None:
+                raise
+            raise explained from error
+
+    def _first_call(self) -> Callable[..., Any]:
+        """Give what calls: the C++ path where it is switched on and works."""
+        if config.call_path != "fast" or not backend().fast_path_works():
+            return self._through_python
+        name = self.traced.jaxpr.jaxpr.name
+        self._dispatch = backend().dispatcher(name, self._through_python, self._miss)
+        return self._dispatch
+
+    def _through_python(self, *args: Any, **kwargs: Any) -> Any:
+        return self._miss(args, kwargs)[0]
+
+    def _miss(self, args: Any, kwargs: Any) -> tuple[Any, FastCall | None]:
+        """Call through Python; and say how C++ can repeat the call, if it can."""
         closed = self.traced.jaxpr
-        leaves = [as_value(x) for x in tree.leaves((args, kwargs))]
-        given, wanted = [aval_of(x) for x in leaves], closed.in_avals
+        leaves = tree.leaves((args, kwargs))
+        values = [as_value(x) for x in leaves]
+        given, wanted = [aval_of(x) for x in values], closed.in_avals
         if len(given) != len(wanted) or not all(map(matching, given, wanted)):
             raise ArgumentError(
                 f"a compiled {closed.jaxpr.name} was called with types "
@@ -142,8 +173,9 @@ class Compiled:
                 "function, which compiles for any types.",
             )
         primitive = JitCall(closed.jaxpr.name, closed.jaxpr)
-        outs = self.compiled([*closed.consts, *leaves], primitive)
-        return self.traced.out_tree.unflatten(outs)
+        return self.compiled.call_as(
+            self.traced.out_tree, closed.consts, (args, kwargs), leaves, primitive
+        )
 
     def as_text(self) -> str:
         """Give the optimised program as HLO text."""

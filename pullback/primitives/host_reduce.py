@@ -31,7 +31,7 @@ from pullback.primitives.recipes import LoweredValue, lower_as
 from pullback.primitives.table import add, and_, shift_right_arithmetic, sub, xor
 
 #: The least number of elements that is folded in steps.
-ENOUGH = 2048
+ENOUGH = 256
 #: More groups than these are folded by themselves; fewer are fused with their rows.
 FEW = 32
 EXTREMES = ("maximum", "minimum")

@@ -151,8 +151,9 @@ class Array(Operators):
 
     def copy_to_host_async(self) -> None:
         """Begin to copy the value to the host; `numpy.asarray` then waits less."""
-        if self.host is None and hasattr(self.buffer, "copy_to_host_async"):
-            self.buffer.copy_to_host_async()
+        begin = getattr(self.buffer, "_copy_single_device_array_to_host_async", None)
+        if self.host is None and begin is not None:
+            begin()
 
     def is_ready(self) -> bool:
         """Whether the value has been computed."""

@@ -197,6 +197,7 @@ _SIGNATURES = {
     "can do, `return extend.lower_as(ctx, f, *operands)`",
     "jvp": "(self, primals, tangents), giving (primals_out, tangents_out)",
     "transpose": "(self, cotangents, *operands), giving a cotangent or None an operand",
+    "transpose_onto": "(self, total, cotangent, *others), giving the new total",
     "batch": "(self, size, operands, dims), giving (results, their batch axes)",
 }
 

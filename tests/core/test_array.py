@@ -341,3 +341,16 @@ def test_comparison_with_what_is_no_array_must_be_plain():
     x: object = grid()
     assert (x == None) is False  # noqa: E711
     assert (x != "text") is True
+
+
+def test_a_copy_to_the_host_may_begin_early():
+    x = jit(lambda: jnp.arange(3.0))()
+    x.copy_to_host_async()
+    np.testing.assert_array_equal(x, [0, 1, 2])
+    x.copy_to_host_async()  # it is there
+
+
+def test_a_deleted_array_is_waited_for_no_longer():
+    x = jit(lambda: jnp.arange(3.0))()
+    x.delete()
+    assert x.is_ready()

@@ -154,3 +154,8 @@ def test_zeros_like_outputs_must_have_their_tangent_types():
     assert (type(zero), zero.aval) == (Zero, F32)
     first, second = zeros_like_outputs([np.float32(1.0), jnp.arange(2)])
     assert (first.aval, second.aval) == (F32, Aval((2,), float0))
+
+
+def test_an_operation_that_reads_a_part_must_say_how_it_adds_to_a_total():
+    with pytest.raises(MissingRule, match=r"Bare\.transpose_onto\(self, total, cotang"):
+        Bare().transpose_onto(1.0, 2.0)

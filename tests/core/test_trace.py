@@ -19,6 +19,7 @@ from pullback.core.trace import (
     Tracer,
     aval_of,
     current_trace,
+    is_running,
     using,
 )
 from pullback.errors import (
@@ -363,3 +364,7 @@ def test_operation_of_several_results_must_give_a_list_of_arrays():
 )
 def test_type_of_any_operand_must_be_known(x, aval):
     assert aval_of(x) == aval
+
+
+def test_no_trace_is_not_running():
+    assert not is_running(None)

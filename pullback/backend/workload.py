@@ -15,12 +15,12 @@ ROOT_OR_EXPONENTIAL = 0.3
 PLACED = 0.4
 WITHOUT_VECTORS = 1.5
 
-#: Operations that take several times as long without vectors,
+#: Operations that take several times as long without vectors.
 DEAR = re.compile(
     "(?:stablehlo|chlo)[.](?:exp|log|tan|sin|cos|sqrt|rsqrt|cbrt|pow|div|rem|atan|erf)"
 )
 _PLACES = frozenset(("gather", "transpose", "dynamic_slice"))
-#: and those that cost nothing here: no loops, or loops that are not the compiler's.
+#: What costs nothing here: no loops, or loops that are not the compiler's.
 _FREE = frozenset(
     (
         *("constant", "iota", "broadcast_in_dim", "reshape", "bitcast_convert"),
@@ -75,8 +75,7 @@ def nanoseconds(text: str) -> float:
         for price, size in map(_price_and_size, _LINE.findall(function)):
             total += max(calls, 1) * price * size
             most = max(most, size)
-    if "}) " in text:
-        total += PLACED * sum(map(elements, _WITH_REGION.findall(text)))
+    total += PLACED * sum(map(elements, _WITH_REGION.findall(text)))
     return total + READ * most
 
 

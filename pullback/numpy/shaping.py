@@ -435,9 +435,8 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Value:
         n = a.shape[i]
         cut = -by % n if n else 0
         if cut:
-            parts = (cut, n), (0, cut)
-            pieces = [shaping.slice_in_dim(a, s, t, i) for s, t in parts]
-            a = shaping.concatenate(pieces, i)
+            before, after = shaping.split(a, (cut, n - cut), i)
+            a = shaping.concatenate([after, before], i)
     return a
 
 

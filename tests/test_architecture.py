@@ -93,6 +93,7 @@ MUTABLE_GLOBALS = {
     "backend.template:_names": "cache: the names of numbers, as many as were needed",
     "calls.executable:nan_finder": "filled once, by `debugging.switch`",
     "config:listeners": "the switches tell the compiled call path when they change",
+    "core.array:begin_to_host": "filled once, with how a copy from a device begins",
     "core.array:to_host": "filled once, with the way back from a device",
     "core.jaxpr:printer": "filled once, by `core.pretty`",
     "core.origin:_speakers": "functions that stand for a place in the user's code",

@@ -86,6 +86,7 @@ class Backend:
         self._registries_of_calls()
         self._process_state()
         arrays.to_host[0] = self.to_host
+        arrays.begin_to_host[0] = self.begin_to_host
 
     # -- loading ---------------------------------------------------------------------
 
@@ -256,6 +257,11 @@ class Backend:
     def is_buffer(self, x: Any) -> bool:
         """Whether `x` is a device buffer."""
         return type(x) is self.array_type
+
+    def begin_to_host(self, buffer: Any) -> None:
+        """Begin to copy a buffer to the host; what is no buffer, or gone, is left."""
+        if self.is_buffer(buffer) and not buffer.is_deleted():
+            buffer._copy_single_device_array_to_host_async()
 
     def to_host(self, buffer: Buffer) -> Any:
         """Give the NumPy value of a buffer, sharing its memory on the CPU.

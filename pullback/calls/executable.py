@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes, tree
-from pullback.backend.executable import Buffer, Executable, FastCall
+from pullback.backend.executable import Buffer, Executable, FastCall, explain
 from pullback.backend.lower import lower
 from pullback.backend.options import Options
 from pullback.backend.xla import Backend, backend
@@ -255,6 +255,14 @@ def large_on_host(values: Sequence[Any]) -> bool:
     """
     held = (x.buffer if type(x) is Array else x for x in values)
     return any(isinstance(x, np.ndarray) and x.nbytes >= LARGE for x in held)
+
+
+def raise_explained(error: Exception, args: Any, kwargs: Any) -> None:
+    """Raise our error in place of one of the C++ call path's, where that is so."""
+    buffers = [x.buffer for x in tree.leaves((args, kwargs)) if type(x) is Array]
+    explained = explain(error, buffers)
+    if explained is not None:
+        raise explained from error
 
 
 # -- nans ------------------------------------------------------------------------------

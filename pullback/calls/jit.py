@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pullback import dtypes, tree
-from pullback.backend.executable import FastCall, explain
+from pullback.backend.executable import FastCall
 from pullback.backend.xla import backend
 from pullback.calls.executable import (
     CompiledJaxpr,
     compile_jaxpr,
     interpret,
+    raise_explained,
 )
 from pullback.calls.jit_call import JitCall
 from pullback.calls.lowered import Lowered, Traced
@@ -191,13 +192,10 @@ class Jit:
         return out_tree.unflatten(JitCall(self._name, closed.jaxpr)(*values))
 
     def _explain(self, error: Exception, args: Any, kwargs: Any) -> None:
-        """Raise our error in place of one of the C++ call path's, where that is so."""
+        """Raise our error in place of the C++ call path's, where there is one."""
         for key, value in self._statics(args, kwargs):
             self._check_hashable(key, value, error)
-        buffers = [x.buffer for x in tree.leaves((args, kwargs)) if type(x) is Array]
-        found = explain(error, buffers)
-        if found is not None:
-            raise found from error
+        raise_explained(error, args, kwargs)
 
     # -- staging ---------------------------------------------------------------------
 

@@ -6,14 +6,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pullback import tree
-from pullback.backend.executable import FastCall, explain
+from pullback.backend.executable import FastCall
 from pullback.backend.lower import lower
 from pullback.backend.options import Options
 from pullback.backend.xla import backend
-from pullback.calls.executable import CompiledJaxpr, compile_jaxpr, needed_part
+from pullback.calls.executable import (
+    CompiledJaxpr,
+    compile_jaxpr,
+    needed_part,
+    raise_explained,
+)
 from pullback.calls.jit_call import JitCall
 from pullback.config import config
-from pullback.core.array import Array
 from pullback.core.aval import ShapeDtypeStruct
 from pullback.core.calling import as_value
 from pullback.core.jaxpr import ClosedJaxpr
@@ -139,12 +143,8 @@ class Compiled:
         try:
             return dispatch(*args, **kwargs)
         except (ValueError, RuntimeError) as error:
-            leaves = tree.leaves((args, kwargs))
-            buffers = [x.buffer for x in leaves if type(x) is Array]
-            explained = explain(error, buffers)
-            if explained is None:
-                raise
-            raise explained from error
+            raise_explained(error, args, kwargs)
+            raise
 
     def _first_call(self) -> Callable[..., Any]:
         """Give what calls: the C++ path where it is switched on and works."""

@@ -151,9 +151,8 @@ class Array(Operators):
 
     def copy_to_host_async(self) -> None:
         """Begin to copy the value to the host; `numpy.asarray` then waits less."""
-        begin = getattr(self.buffer, "_copy_single_device_array_to_host_async", None)
-        if self.host is None and begin is not None:
-            begin()
+        if self.host is None:
+            begin_to_host[0](self.buffer)
 
     def is_ready(self) -> bool:
         """Whether the value has been computed."""
@@ -248,6 +247,8 @@ class Array(Operators):
         return f"Array({body}{empty}, dtype={value.dtype.name}{weak})"
 
 
+#: How the copy of a device buffer begins; the backend replaces the only entry.
+begin_to_host: list[Callable[[Any], None]] = [lambda buffer: None]
 #: How a device buffer becomes a NumPy value; the backend replaces the only entry.
 to_host: list[Callable[[Any], Any]] = [fetch_device_buffer]
 

@@ -20,6 +20,7 @@ from pullback.custom.linear_call import linear_call
 from pullback.implicit.linear_operation import custom_linear_solve
 from pullback.primitives import (
     barrier,
+    boxes,
     callbacks,
     contraction,
     convolution,
@@ -279,6 +280,8 @@ def callback_examples(call):
 
 X = floats(2, 3)
 S = floats()
+#: Of an array of shape (2, 3): overlapping, empty, a single element.
+BOXES = (((0, 2), (1, 3)), ((1, 2), (0, 3)), ((0, 0), (0, 3)), ((1, 2), (2, 3)))
 
 
 def call_examples():
@@ -420,6 +423,13 @@ def plain_examples():
         "Pad": [(shaping.Pad(((1, 0, 1), (-1, 2, 0))), [x, S])],
         "Slice": [(shaping.Slice((0, 1), (2, 3), (1, 2)), [x])],
         "Split": [(shaping.Split((1, 2), 1), [floats(2, 3)])],
+        "CutBoxes": [(boxes.CutBoxes(BOXES), [floats(2, 3)])],
+        "AddBoxes": [
+            (
+                boxes.AddBoxes(BOXES, (2, 3)),
+                [floats(2, 2), floats(1, 3), floats(0, 3), floats(1, 1)],
+            )
+        ],
         "Reverse": [(shaping.Reverse((1,)), [x])],
         "Diagonal": [
             (diagonal.Diagonal(), [y])

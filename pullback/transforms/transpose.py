@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from pullback import dtypes, tree
+from pullback.core.aval import Aval
 from pullback.core.calling import as_value, check_callable
 from pullback.core.jaxpr import Jaxpr, evaluate
 from pullback.core.origin import called_at, name_of
@@ -14,6 +15,8 @@ from pullback.core.primitive import Primitive
 from pullback.core.trace import Value, aval_of, current, current_trace
 from pullback.core.zero import Zero, is_zero
 from pullback.errors import GradError, RuleArityError, TreeError
+from pullback.primitives.boxes import CutBoxes
+from pullback.primitives.shaping import Slice
 from pullback.primitives.structural import accumulate, instantiate
 from pullback.transforms.linearize import (
     LinearProgram,
@@ -107,12 +110,61 @@ def backward(
     if walk is not None:
         walk(found, transpose_step, consume)
     elif consume:
+        steps[:] = join_slices(steps)
         while steps:
             transpose_step(steps.pop(), found)
     else:
-        for step in reversed(steps):
+        for step in reversed(join_slices(steps)):
             transpose_step(step, found)
     return [found[x] if x in found else Zero(x.aval) for x in program.inputs]
+
+
+# Of how many slices the cotangents are added up in place, if the array or most of the
+# pieces are large. Compiled on a 2-core Xeon, the gradient of a recurrence over 8 rows
+# of 5,000 takes 0.03 ms instead of 2.4, over 100 rows of 2,048 1.0 instead of 3.0; of
+# the elements of a small array, one by one, 1.5 times as long, and twice to compile.
+MANY_SLICES = 4
+LARGE_ARRAY, LARGE_PIECE = 2**11, 2**5
+
+
+def join_slices(steps: list[Step]) -> list[Step]:
+    """Make one step of many slices of one array, in the place of the first.
+
+    Alone, each would add a cotangent as large as the array; see `CutBoxes`.
+    """
+    if len(steps) < MANY_SLICES:
+        return steps
+    cuts: dict[Value, list[Step]] = {}
+    for step in steps:
+        primitive, operands, _ = step
+        if type(primitive) is Slice and max(primitive.strides) == 1:
+            cuts.setdefault(operands[0], []).append(step)
+    groups = {id(cut[0]): cut for x, cut in cuts.items() if worth_joining(x.aval, cut)}
+    if not groups:
+        return steps
+    left_out = {id(step) for cut in groups.values() for step in cut[1:]}
+    joined: list[Step] = []
+    for step in steps:
+        if id(step) in groups:
+            joined.append(join(groups[id(step)]))
+        elif id(step) not in left_out:
+            joined.append(step)
+    return joined
+
+
+def worth_joining(aval: Aval, cuts: Sequence[Step]) -> bool:
+    """Whether so many slices of an array of this type had better be one operation."""
+    if len(cuts) < MANY_SLICES:
+        return False
+    taken = sum(result.aval.size for _, _, result in cuts)
+    return aval.size >= LARGE_ARRAY or taken >= LARGE_PIECE * len(cuts)
+
+
+def join(cuts: Sequence[Step]) -> Step:
+    """Make one step of slices of one array."""
+    slices = [cut for cut, _, _ in cuts if isinstance(cut, Slice)]
+    bounds = [tuple(zip(cut.starts, cut.limits)) for cut in slices]
+    return CutBoxes(tuple(bounds)), cuts[0][1], [result for _, _, result in cuts]
 
 
 def transpose_step(step: Step, found: dict[Any, Value]) -> None:

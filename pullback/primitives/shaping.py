@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from pullback.core.aval import Aval, Shape
 from pullback.core.primitive import Primitive
 from pullback.core.trace import Value
 from pullback.core.zero import Unknown, Zero, is_zero
+from pullback.primitives.own_loops import has_computed_operand
 from pullback.primitives.recipes import (
     Linear,
     batch_to_front,
@@ -63,6 +65,19 @@ class Concatenate(Primitive):
         return np.concatenate(arrays, self.axis)
 
     def lower(self, ctx: Any, *operands: Any) -> Any:
+        axis, rank = self.axis, len(operands[0].aval.shape)
+        if ctx.platform == "cpu" and has_thin_pieces(axis, operands):
+            ctx.uses["concatenate"] += 1  # what is written depends on the place
+            if not has_computed_operand(ctx.place):
+                return self.write(ctx, operands)
+            order = (*range(axis, rank), *range(axis))
+            turned = [turn(ctx, x, order) for x in operands]
+            back = (*range(rank - axis, rank), *range(rank - axis))
+            return turn(ctx, Concatenate(0).write(ctx, turned), back)
+        return self.write(ctx, operands)
+
+    def write(self, ctx: Any, operands: Sequence[Any]) -> Any:
+        """Emit the compiler's operation."""
         out = self.abstract(*[x.aval for x in operands])
         attribute = f"dimension = {self.axis} : i64"
         return ctx.emit("stablehlo.concatenate", operands, out, attribute)
@@ -86,6 +101,28 @@ class Concatenate(Primitive):
 
     def batch(self, size: int, operands: Any, dims: Any) -> Any:
         return Concatenate(self.axis + 1)(*batch_to_front(size, operands, dims)), 0
+
+
+# In the loop that the compiler writes, the piece to read is chosen for each element. Of
+# pieces of few numbers, as `stack(..., axis=-1)` joins, that is in the innermost loop,
+# which then has no vectors; the same loop over pieces put one behind the other has:
+# three functions of 20,000 numbers take 36 us instead of 115. Nothing computed in the
+# same loop, the pieces are copied either way. Measured on a 2-core Xeon.
+THIN_PIECE, MANY_PIECES_OF_ONE = 4, 2**8
+
+
+def has_thin_pieces(axis: int, operands: Sequence[Any]) -> bool:
+    """Whether each operand has few numbers from an axis on, and many before it."""
+    shapes = [x.aval.shape for x in operands]
+    return math.prod(shapes[0][:axis]) >= MANY_PIECES_OF_ONE and all(
+        math.prod(shape[axis:]) <= THIN_PIECE for shape in shapes
+    )
+
+
+def turn(ctx: Any, x: Any, order: Sequence[int]) -> Any:
+    """Emit a transpose."""
+    out = Aval(tuple([x.aval.shape[i] for i in order]), x.aval.dtype)
+    return ctx.write("stablehlo.transpose", [x], out, f", dims = {list(order)}")
 
 
 def concatenate(operands: Sequence[Value], axis: int) -> Value:

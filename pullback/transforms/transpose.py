@@ -123,7 +123,7 @@ def backward(
 # pieces are large. Compiled on a 2-core Xeon, the gradient of a recurrence over 8 rows
 # of 5,000 takes 0.03 ms instead of 2.4, over 100 rows of 2,048 1.0 instead of 3.0; of
 # the elements of a small array, one by one, 1.5 times as long, and twice to compile.
-MANY_SLICES = 4
+MANY_SLICES = 3
 LARGE_ARRAY, LARGE_PIECE = 2**11, 2**5
 
 

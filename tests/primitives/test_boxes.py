@@ -89,7 +89,7 @@ def test_many_slices_of_a_large_array_have_one_cotangent():
     assert "add_any" not in found
 
 
-@pytest.mark.parametrize("reads", [lambda x: x[0] * x[1] * x[2], lambda x: sum(x[::2])])
+@pytest.mark.parametrize("reads", [lambda x: x[0] * x[1], lambda x: sum(x[::2])])
 def test_few_or_spread_slices_are_padded(reads):
     found = operations(grad(lambda x: jnp.sum(reads(x))), np.ones((50, 50), "f4"))
     assert "pad" in found or "concatenate" in found

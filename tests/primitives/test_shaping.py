@@ -48,6 +48,32 @@ def test_pad_has_right_rules(config):
     check_rules_of(lambda x, v: shaping.pad(x, v, config), X, np.float64(0.5))
 
 
+THIN = {
+    "stacked": (lambda a: jnp.stack([a, a * 2.0, a - 1.0], -1), True),
+    "pairs": (
+        lambda a: jnp.concatenate([jnp.outer(a, jnp.ones(2)), a[:, None]], 1),
+        True,
+    ),
+    "small matrices": (
+        lambda a: jnp.stack([jnp.stack([a, -a], -1), jnp.stack([a + 1, a], -1)], -2),
+        True,
+    ),
+    "stacked first": (lambda a: jnp.stack([a, a * 2.0], 0), False),
+    "copied": (lambda a: jnp.stack([a, a], -1), False),
+    "few": (lambda a: jnp.stack([a[:9] * 2.0, a[:9]], -1), False),
+    "wide": (lambda a: jnp.concatenate([a.reshape(-1, 5) * 2.0] * 2, 1), False),
+}
+
+
+@pytest.mark.parametrize("name", THIN)
+def test_thin_pieces_computed_on_the_way_are_joined_the_other_way_round(name):
+    f, turned = THIN[name]
+    a = np.linspace(-1.0, 1.0, 1000, dtype="f4")
+    compiled = jit(f).lower(a)
+    assert ("stablehlo.transpose" in compiled.as_text()) == turned
+    np.testing.assert_array_equal(compiled.compile()(a), f(a))
+
+
 def test_pad_with_a_constant_has_right_rules():
     config = [(1, 2, 1), (0, -1, 0)]
     check_rules_of(lambda x: shaping.pad(x, -1.0, config), X)

@@ -90,7 +90,6 @@ LARGE_PIECES = 2**21
 APART = re.compile(
     "stablehlo[.](?:dot|convolution|reduce|sort|while|case|custom_call|fft|cholesky|triangular)"
 )
-TRANSPOSE = re.compile(r"(%\d+) = \S*stablehlo[.]transpose")
 #: Operations that put pieces together, or sum up as they go along.
 PIECES = re.compile("stablehlo[.](?:concatenate|reduce_window)")
 
@@ -153,7 +152,7 @@ def choose_loops(text: str) -> Options:
         size = largest_array(text)
         if (
             size <= SMALL_ARRAY
-            or (size <= SMALL_TRANSPOSE and has_transpose_apart(text))
+            or (size <= SMALL_TRANSPOSE and has_transpose_in_loops_only(text))
             or ("stablehlo.scatter" in text and size <= SMALL_SCATTER)
             or "@host_rem_float64" in text
             or (size >= LARGE_PIECES and PIECES.search(text) and not DEAR.search(text))
@@ -165,13 +164,9 @@ def choose_loops(text: str) -> Options:
     return NEWER_FUSED_LOOPS
 
 
-def has_transpose_apart(text: str) -> bool:
-    """Whether a transpose is more than a way to read an operand of a product."""
-    for name in TRANSPOSE.findall(text):
-        users = re.findall(rf"^.*{name}\b.*$", text, re.MULTILINE)
-        if not all("stablehlo.dot_general" in user for user in users[1:]):
-            return True
-    return False
+def has_transpose_in_loops_only(text: str) -> bool:
+    """Whether a program transposes, and does nothing but what is written as loops."""
+    return "stablehlo.transpose" in text and not APART.search(text)
 
 
 def choose_threads(text: str) -> Options:

@@ -9,6 +9,9 @@ the formula without vectors. Of float32 on two cores: nine shifted copies of `si
 order, a formula is faster in the loop of what is around it: `x**2.5 + 1` of 1e6 numbers
 takes 435 us there, by itself 668.
 
+What a gather reads is stored: `tanh(x)[i]` of 500 rows, read at 4,000 places, takes
+180 us in one loop, 30 in two.
+
 A transposed matrix is stored where one loop would read the same matrix in both orders,
 for which the compiler writes slow code if its sides are a little below powers of two:
 `x + x.T` of 1,000 x 1,000 takes 3,900 us, with a loop for `x.T` 210.
@@ -119,12 +122,14 @@ def readers_in_the_end(jaxpr: Jaxpr, formulas: Container[str]) -> dict[Var, int]
 
 def has_computed_operand(place: Place) -> bool:
     """Whether an operand of an eqn is computed element by element in its program."""
-    if place is None:
-        return True
-    jaxpr, eqn = place
+    return place is None or not computed(place[0]).isdisjoint(place[1].inputs)
+
+
+def computed(jaxpr: Jaxpr) -> frozenset[Any]:
+    """Give what `computed_by_element` finds, looked for once."""
     if "computed" not in jaxpr.cache:
         jaxpr.cache["computed"] = computed_by_element(jaxpr)
-    return not jaxpr.cache["computed"].isdisjoint(eqn.inputs)
+    return jaxpr.cache["computed"]  # type: ignore[no-any-return]
 
 
 def computed_by_element(jaxpr: Jaxpr) -> frozenset[Any]:
@@ -137,6 +142,27 @@ def computed_by_element(jaxpr: Jaxpr) -> frozenset[Any]:
         ):
             found.update(eqn.outputs)
     return frozenset(found)
+
+
+# -- what is gathered from -------------------------------------------------------------
+
+#: Of an operand that has more elements than so many times those read, only these are
+#: computed.
+MUCH_LARGER = 8
+
+
+def gathered_has_own_loop(place: Place, out: Aval) -> bool:
+    """Whether the operand of a gather is computed for all places before it is read.
+
+    In one loop with the gather, it is computed for each element read, without vectors.
+    """
+    if place is None or place[1].primitive.name != "gather" or out.size < ENOUGH:
+        return False
+    jaxpr, operand = place[0], place[1].inputs[0]
+    if operand.aval.size > MUCH_LARGER * out.size:
+        return False
+    stored = jaxpr.cache.get("formulas apart", ())
+    return operand in computed(jaxpr) and operand not in stored
 
 
 # -- transposed matrices ---------------------------------------------------------------

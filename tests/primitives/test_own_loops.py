@@ -1,10 +1,12 @@
 """Which formulas and transposes are stored, by the programs that decide it."""
 
+import re
+
 import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import jit, lax
+from pullback import grad, jit, lax, ops
 
 X = jnp.asarray(np.linspace(-1.0, 1.0, 10_000, dtype=np.float32).reshape(100, 100))
 ROW = X[0]
@@ -14,7 +16,7 @@ def stored(f, *args):
     """Give the functions that a program calls without their being written in place."""
     lines = jit(f).lower(*args).as_text().split("\n")
     calls = [line for line in lines if 'inlineable = "false"' in line]
-    return [line.split("callee = @")[1].split("_")[1].rstrip(">,") for line in calls]
+    return [re.split("[_>},]", line.split("callee = @host_")[1])[0] for line in calls]
 
 
 def agrees(f, *args):
@@ -92,7 +94,6 @@ def test_a_loop_of_its_own_works_in_the_body_of_a_scan():
 
 
 def test_results_of_gradients_do_not_depend_on_it(monkeypatch):
-    from pullback import grad
     from pullback.primitives.host_math import rows
 
     def f(x):
@@ -102,6 +103,34 @@ def test_results_of_gradients_do_not_depend_on_it(monkeypatch):
     apart = jit(grad(f))(X)
     monkeypatch.setattr(rows, "formula_has_own_loop", lambda *_: False)
     np.testing.assert_allclose(apart, jit(grad(lambda x: f(x)))(X), 1e-5, 1e-5)
+
+
+PLACES = jnp.asarray(np.arange(600) % 100)
+
+
+@pytest.mark.parametrize(
+    ("f", "apart"),
+    [
+        (lambda x, i: jnp.tanh(x)[i], ["store"]),
+        (lambda x, i: (2.0 * x).at[i].get(mode="fill") + 1.0, ["store"]),
+        (lambda x, i: jnp.sin(x)[i], ["sin"]),  # stored anyway
+        (lambda x, i: x[i] * 2.0, []),
+        (lambda x, i: (x @ x)[i], []),
+        (lambda x, i: jnp.tanh(x)[i[:2], i[:2]], []),  # little is read
+    ],
+)
+def test_what_is_computed_is_stored_before_it_is_gathered(f, apart):
+    assert stored(f, X, PLACES) == apart
+    np.testing.assert_allclose(jit(f)(X, PLACES), f(X, PLACES), 1e-4, 1e-4)
+
+
+def test_gradients_of_segment_sums_gather_what_was_stored():
+    def f(x, i):
+        return jnp.sum(jnp.tanh(ops.segment_sum(x[i], i[::-1], 100)))
+
+    assert "store" in stored(grad(f), X, PLACES)
+    wanted = grad(f)(X, PLACES)
+    np.testing.assert_allclose(jit(grad(f))(X, PLACES), wanted, 1e-5, 1e-5)
 
 
 @pytest.mark.parametrize(

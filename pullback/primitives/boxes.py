@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from pullback.core.aval import Aval, Shape
 from pullback.core.primitive import Primitive
 from pullback.core.zero import Unknown, Zero, is_zero
+from pullback.primitives.own_loops import store
 from pullback.primitives.recipes import batch_to_front
 from pullback.primitives.shaping import Slice
 from pullback.primitives.structural import frozen
@@ -85,6 +86,12 @@ class AddBoxes(Primitive):
         return total
 
     def lower(self, ctx: Any, *pieces: Any) -> Any:
+        total = self.write(ctx, pieces)
+        # In one loop with what reads it, it would no longer be in place.
+        return store(ctx, total) if ctx.platform == "cpu" else total
+
+    def write(self, ctx: Any, pieces: Sequence[Any]) -> Any:
+        """Emit the compiler's operations."""
         out = self.abstract(*[x.aval for x in pieces])
         total = ctx.constant(0, out)
         # In place, one after the other. Joined by `concatenate`, up to eight pieces are

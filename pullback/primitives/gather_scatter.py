@@ -19,7 +19,7 @@ from pullback.core.trace import Value
 from pullback.core.zero import Unknown, Zero, is_zero
 from pullback.dtypes import Dtype
 from pullback.errors import ArgumentError
-from pullback.primitives.own_loops import gathered_has_own_loop
+from pullback.primitives.own_loops import gathered_has_own_loop, store
 from pullback.primitives.places import (
     CLIP,
     FILL,
@@ -132,7 +132,7 @@ class Gather(Primitive):
         out = self.abstract(x.aval, indices.aval)
         if ctx.platform == "cpu" and gathered_has_own_loop(ctx.place, out):
             ctx.uses["gather"] += 1  # what is written depends on the place
-            x = ctx.call_shared("host_store", [x], x.aval, lambda x: x, apart=True)
+            x = store(ctx, x)
         return ctx.emit("stablehlo.gather", [x, indices], out, attributes)
 
     def filled(self, x: Value, indices: Value) -> Value:

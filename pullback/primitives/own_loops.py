@@ -39,6 +39,14 @@ SHUFFLES = frozenset(("concatenate", "gather", "pad", "rev", "transpose"))
 NOTHING, STORED = -1, -2
 
 
+def store(ctx: Any, x: Any) -> Any:
+    """Emit what keeps the loop that computes an operand apart from those that read it.
+
+    It is a function that gives its argument, and must not be written in place.
+    """
+    return ctx.call_shared("host_store", [x], x.aval, lambda x: x, apart=True)
+
+
 # -- formulas --------------------------------------------------------------------------
 
 

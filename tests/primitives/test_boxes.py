@@ -89,11 +89,36 @@ def test_many_slices_of_a_large_array_have_one_cotangent():
     assert "add_any" not in found
 
 
-@pytest.mark.parametrize("reads", [lambda x: x[0] * x[1], lambda x: sum(x[::2])])
+@pytest.mark.parametrize(
+    "reads",
+    [
+        lambda x: x[0] * x[1],
+        lambda x: x[:, 0] * x[:, 1] * x[:, 2] * x[:, 3],
+        lambda x: sum([x[::2], x[1::2]]),
+    ],
+)
 def test_few_or_spread_slices_are_padded(reads):
     found = operations(grad(lambda x: jnp.sum(reads(x))), np.ones((50, 50), "f4"))
     assert "pad" in found or "concatenate" in found
     assert "add_boxes" not in found
+
+
+def test_columns_are_put_together_from_five_on():
+    def f(x):
+        return jnp.sum(jnp.tanh(x[:, 0] * x[:, 1] * x[:, 2] * x[:, 3] * x[:, 4]))
+
+    x = RNG.normal(size=(500, 5)).astype("f4")
+    assert operations(grad(f), x).count("add_boxes") == 1
+    np.testing.assert_allclose(jit(grad(f))(x), grad(f)(x), rtol=1e-4, atol=1e-6)
+
+
+def test_the_sum_is_stored_before_it_is_used():
+    def step(x):
+        return x - 0.1 * grad(lambda x: sum(jnp.sum(x[i] ** 2) for i in range(50)))(x)
+
+    x = np.ones((50, 50), "f4")
+    assert "@host_store" in jit(step).lower(x).as_text()
+    np.testing.assert_allclose(jit(step)(x), 0.8 * x, rtol=1e-6)
 
 
 def test_integer_parts_and_parts_not_used_have_no_cotangent():

@@ -109,7 +109,7 @@ def test_columns_are_put_together_from_five_on():
 
     x = RNG.normal(size=(500, 5)).astype("f4")
     assert operations(grad(f), x).count("add_boxes") == 1
-    np.testing.assert_allclose(jit(grad(f))(x), grad(f)(x), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(jit(grad(f))(x), grad(f)(x), rtol=1e-3, atol=1e-5)
 
 
 def test_the_sum_is_stored_before_it_is_used():

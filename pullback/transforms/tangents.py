@@ -51,27 +51,51 @@ def flatten_like(like: Any, given: Any, complain: Complain) -> list[Any]:
     return out
 
 
-def _walk(like: Any, given: Any, path: str, out: list[Any], complain: Complain) -> None:
+def flatten_up_to(like: Any, given: Any, complain: Complain) -> list[Any]:
+    """Flatten `given` down to the leaves of `like`, where it may have any subtree.
+
+    Args:
+        like: the tree whose structure is wanted.
+        given: a tree of which that structure is the upper part, where any subtree may
+            be None.
+        complain: raises the error for a structure that differs.
+
+    Returns:
+        One entry a leaf of `like`: the subtree of `given`, or None.
+    """
+    out: list[Any] = []
+    _walk(like, given, "", out, complain, deeper=True)
+    return out
+
+
+def _walk(
+    like: Any,
+    given: Any,
+    path: str,
+    out: list[Any],
+    complain: Complain,
+    deeper: bool = False,
+) -> None:
     """Append the leaves of `given` that stand at the leaves of `like`."""
     if given is None or is_zero(given):
         out.extend([None] * len(tree.leaves(like)))
         return
     if tree.is_leaf(like):
-        if not tree.is_leaf(given):
+        if not deeper and not tree.is_leaf(given):
             wanted = f"an array {aval_text(like)} is expected"
-            complain(Mismatch("tree", f"{_kind(given)} where {wanted}", path))
+            complain(Mismatch("tree", f"{kind_text(given)} where {wanted}", path))
         out.append(given)
         return
     if tree.is_leaf(given) or type(like) is not type(given):
         wanted = f"a {type(like).__name__} is expected"
-        complain(Mismatch("tree", f"{_kind(given)} where {wanted}", path))
+        complain(Mismatch("tree", f"{kind_text(given)} where {wanted}", path))
     one, other = tree.one_level(like), tree.one_level(given)
     if list(one.entries) != list(other.entries):
         kind = "key" if isinstance(like, dict) else "tree"
         difference = _difference(like, one.entries, other.entries)
         complain(Mismatch(kind, difference, path))
     for entry, x, y in zip(one.entries, one.children, other.children):
-        _walk(x, y, path + _index(like, entry), out, complain)
+        _walk(x, y, path + _index(like, entry), out, complain, deeper)
 
 
 def _index(container: Any, entry: Any) -> str:
@@ -80,7 +104,8 @@ def _index(container: Any, entry: Any) -> str:
     return f".{container._fields[entry]}" if named else f"[{entry!r}]"
 
 
-def _kind(x: Any) -> str:
+def kind_text(x: Any) -> str:
+    """Write what something is, with the type of an array."""
     return f"an array {aval_text(x)}" if is_arraylike(x) else f"a {type(x).__name__}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from pullback.calls.jets import ALL_RULES
-from pullback.core.array import Array
+from pullback.core.array import SCALARS, Array
 from pullback.core.calling import check_callable
 from pullback.core.origin import called_at, name_of
 from pullback.core.trace import Tracer, Value, aval_of
@@ -20,7 +20,6 @@ from pullback.transforms.tangents import (
     Paths,
     aval_text,
     flatten_up_to,
-    kind_text,
 )
 from pullback.transforms.vjp import Flat, fit_input, flatten_arguments
 
@@ -121,25 +120,34 @@ def series_of(
     found = flatten_up_to(primals, series, complain)
     for i, terms in enumerate(found):
         if terms is not None and not isinstance(terms, (list, tuple)):
-            wanted = f"where a list of terms {aval_text(values[i])} is expected"
-            complain(Mismatch("tree", f"{kind_text(terms)} {wanted}", paths.named(i)()))
-    orders = {len(terms): i for i, terms in enumerate(found) if terms is not None}
-    if len(orders) > 1:
-        ends = [f"{n} terms at {paths.named(i)()}" for n, i in sorted(orders.items())]
-        raise ArgumentError(
-            f"jet of {name_of(fun)}: series has lists of inconsistent lengths: "
-            f"{', '.join(ends)}.",
-            where=called_at(),
-            mend="Give every array as many terms; None stands for zero.",
-        )
-    order = max(orders, default=0)
+            what = f"{aval_text(terms)} where a list of terms {aval_text(values[i])} "
+            complain(Mismatch("tree", f"{what}is expected", paths.named(i)()))
+    order = order_of(fun, found, paths)
 
     def fitted(i: int, k: int, term: Any) -> Any:
-        """Fit one term to the leaf that it moves."""
-        aval = aval_of(values[i])
-        return fit_input(term, aval, complain, lambda: f"{paths.named(i)()}[{k}]")
+        """Fit one term to the leaf that it moves; a Python zero costs nothing."""
+        if type(term) in SCALARS and not term:
+            term = None
+        path = paths.named(i)
+        return fit_input(term, aval_of(values[i]), complain, lambda: f"{path()}[{k}]")
 
     return [
         [fitted(i, k, t) for k, t in enumerate(terms or [None] * order)]
         for i, terms in enumerate(found)
     ]
+
+
+def order_of(fun: Callable[..., Any], found: Sequence[Any], paths: Paths) -> int:
+    """Give the common length of the lists of terms; raise if there is none."""
+    places = {len(terms): i for i, terms in enumerate(found) if terms is not None}
+    if len(places) > 1:
+        lengths = [
+            f"{n} at series{paths.named(i)()}" for n, i in sorted(places.items())
+        ]
+        raise ArgumentError(
+            f"jet of {name_of(fun)}: the lists of terms have inconsistent lengths: "
+            f"{', '.join(lengths)}.",
+            where=called_at(),
+            mend="Give every array as many terms; None stands for zero.",
+        )
+    return max(places, default=0)

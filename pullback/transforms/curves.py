@@ -33,7 +33,8 @@ Row = list[Any]
 class Curve:
     """The Taylor coefficients of an operation's results: row k holds those of t^k.
 
-    Rows are made by `complete`, under the trace that is below that of the curves.
+    A curve that is given has all of its rows. Those of others are made by `complete`,
+    while the trace below that of the curves is the current one.
     """
 
     __slots__ = ("rows",)
@@ -43,7 +44,7 @@ class Curve:
 
     def needs(self, row: int) -> list[tuple[Curve, int]]:
         """Say which rows of other curves a row is made of."""
-        return []
+        raise NotImplementedError
 
     def more(self) -> list[Row]:
         """Make the next row, or several."""
@@ -55,6 +56,9 @@ def complete(curve: Curve, order: int) -> None:
 
     What is still to do is a list, not Python's stack: the curves of a rule may be
     nested as deep as the rule is long (`test_a_long_rule_is_no_deep_recursion`).
+
+    Raises:
+        PullbackError: a coefficient that must not be asked for is needed.
     """
     todo = [(curve, order)]
     while todo:
@@ -69,18 +73,10 @@ def complete(curve: Curve, order: int) -> None:
             todo += missing
             continue
         for c, k in needed:
-            forbidden = next((t for t in c.rows[k] if type(t) is Forbidden), None)
-            if forbidden is not None and row:
-                spread = [forbid(y, forbidden) for y in last.rows[0]]
-                last.rows.append(spread)
-                break
-        else:
-            last.rows += last.more()
-
-
-def forbid(y: Value, forbidden: Forbidden) -> Forbidden:
-    """Give a coefficient of `y` that must not be asked for either."""
-    return Forbidden(aval_of(y).tangent(), forbidden.error)
+            for t in c.rows[k]:
+                if type(t) is Forbidden:
+                    raise t.error()
+        last.rows += last.more()
 
 
 class Operands:

@@ -10,7 +10,7 @@ from pullback.core.array import SCALARS
 from pullback.core.jaxpr import Jaxpr, evaluate
 from pullback.core.primitive import Primitive
 from pullback.core.trace import Trace, Tracer, Value, aval_of, current_trace, using
-from pullback.core.zero import Zero, is_zero
+from pullback.core.zero import Forbidden, Zero, is_zero
 from pullback.primitives.elementwise import Elementwise
 from pullback.primitives.table import (
     IntegerPow,
@@ -108,6 +108,10 @@ class JetTrace(Trace):
         given = Operands(operands, moving)
         if self.known is not None:
             return self.follow(primitive, given)
+        for x, m in zip(operands, moving):
+            if m and type(x.curve.rows[1][x.index]) is Forbidden:
+                out = self.parent.apply(primitive, tuple(given.row(0)))
+                return self.spread(out, x.curve.rows[1][x.index])
         self.known = {}
         try:
             calls = primitive.calls or primitive.effects
@@ -154,6 +158,15 @@ class JetTrace(Trace):
         if all(is_zero(row[y.index]) for row in y.curve.rows[1:]):
             return y.primal
         return self.pair([row[y.index] for row in y.curve.rows])
+
+    def spread(self, out: Any, forbidden: Forbidden) -> Any:
+        """Give results whose coefficients must not be asked for, where they move."""
+        if isinstance(out, list):
+            return [self.spread(y, forbidden) for y in out]
+        aval = aval_of(out).tangent()
+        if not dtypes.is_inexact(aval.dtype):
+            return out
+        return self.pair([out, *[Forbidden(aval, forbidden.error)] * self.order])
 
     def rule_of(self, primitive: Primitive) -> Rule | None:
         """Give the rule for an operation, if there is one."""
@@ -236,19 +249,16 @@ def linear_groups(primitive: Primitive, given: Operands) -> list[list[int]]:
 
     They contain all that move; none are given where there are no such groups.
     """
-    count = len(given.values)
     groups = []
     for group in primitive.linear:
         if group[-1] is ...:
-            group = (*group[:-1], *range(group[-2] + 1, count))
+            group = (*group[:-1], *range(group[-2] + 1, len(given.values)))
         if given.move_only_in(group):
             return [list(group)]
-        groups.append(group)
-    for i, one in enumerate(groups):
-        for other in groups[i + 1 :]:
-            if given.move_only_in((*one, *other)) and not set(one) & set(other):
-                return [list(one), list(other)]
-    return []
+        groups.append(list(group))
+    both = [i for group in groups for i in group]
+    two = len(groups) == 2 and len(set(both)) == len(both)
+    return groups if two and given.move_only_in(both) else []
 
 
 # -- rules -----------------------------------------------------------------------------

@@ -83,12 +83,12 @@ def _walk(
     if tree.is_leaf(like):
         if not deeper and not tree.is_leaf(given):
             wanted = f"an array {aval_text(like)} is expected"
-            complain(Mismatch("tree", f"{kind_text(given)} where {wanted}", path))
+            complain(Mismatch("tree", f"{_kind(given)} where {wanted}", path))
         out.append(given)
         return
     if tree.is_leaf(given) or type(like) is not type(given):
         wanted = f"a {type(like).__name__} is expected"
-        complain(Mismatch("tree", f"{kind_text(given)} where {wanted}", path))
+        complain(Mismatch("tree", f"{_kind(given)} where {wanted}", path))
     one, other = tree.one_level(like), tree.one_level(given)
     if list(one.entries) != list(other.entries):
         kind = "key" if isinstance(like, dict) else "tree"
@@ -104,8 +104,7 @@ def _index(container: Any, entry: Any) -> str:
     return f".{container._fields[entry]}" if named else f"[{entry!r}]"
 
 
-def kind_text(x: Any) -> str:
-    """Write what something is, with the type of an array."""
+def _kind(x: Any) -> str:
     return f"an array {aval_text(x)}" if is_arraylike(x) else f"a {type(x).__name__}"
 
 

@@ -122,10 +122,24 @@ class JetTrace(Trace):
             many = isinstance(out, list)
             return [self.settled(y) for y in out] if many else self.settled(out)
         finally:
-            self.known = None
+            self.forget()
+
+    def forget(self) -> None:
+        """Drop what was followed; curves made of themselves are cycles: cut them."""
+        assert self.known is not None, "while an operation is followed"
+        for found, _ in self.known.values():
+            for y in found if isinstance(found, list) else [found]:
+                if self.owns(y) and isinstance(y.curve, Solution):
+                    y.curve.dots = ()
+        self.known = None
 
     def follow(self, primitive: Primitive, given: Operands) -> Any:
-        """Give the results of an operation, the same ones for the same operands."""
+        """Give the results of an operation, the same ones for the same operands.
+
+        One that has effects has them each time.
+        """
+        if primitive.effects:
+            return self.results_of(primitive, given)
         key = (primitive, *[identity(x) for x in given.values])
         return self.kept(key, given, lambda: self.results_of(primitive, given))
 
@@ -241,7 +255,8 @@ class JetTrace(Trace):
 
 def identity(x: Value) -> Any:
     """Give what makes two operands the same one, while both are held."""
-    return (type(x), x) if type(x) in SCALARS else id(x)
+    # By their text, 0.0 and -0.0 differ, and nan is itself.
+    return (type(x), repr(x)) if type(x) in SCALARS else id(x)
 
 
 def linear_groups(primitive: Primitive, given: Operands) -> list[list[int]]:

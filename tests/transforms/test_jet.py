@@ -1,5 +1,6 @@
 """jet: derivatives along curves, of functions, programs, rules; alone and composed."""
 
+import gc
 import math
 
 import numpy as np
@@ -31,6 +32,7 @@ from pullback.errors import (
 )
 from pullback.experimental.jet import jet
 from pullback.extend import Primitive, frozen
+from pullback.transforms.curves import Curve
 from tests.jet_checks import check_jet
 
 
@@ -454,6 +456,31 @@ def test_complex_functions_have_series():
 
 
 # What it costs.
+
+
+def test_curves_made_of_themselves_are_no_cycles():
+    gc.collect()
+    gc.disable()
+    try:
+        derivatives(lambda x: jnp.exp(x) * jnp.sin(jnp.sqrt(x)), 0.3, 4)
+        left = [x for x in gc.get_objects() if isinstance(x, Curve)]
+    finally:
+        gc.enable()
+    assert left == []
+
+
+def test_what_a_rule_applies_for_its_effects_is_applied_each_time():
+    seen = []
+    f = custom_jvp(lambda x: x)
+
+    @f.defjvp
+    def f_jvp(primals, tangents):
+        for _ in range(2):
+            debug.callback(lambda x: seen.append(float(x)), primals[0])
+        return primals[0], tangents[0]
+
+    jet(f, (3.0,), ([1.0, None],))
+    assert seen == [3.0, 3.0]
 
 
 def chain(x):

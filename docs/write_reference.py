@@ -26,6 +26,7 @@ MODULES = {
     "[Batching and transposition](batching_and_transposition.md).",
     "pullback.ad_checkpoint": "What a derivative keeps; see "
     "[Loops and memory](loops_and_memory.md).",
+    "pullback.experimental.jet": "Taylor mode; see [its page](taylor.md).",
     "pullback.checkpoint_policies": "What a checkpointed function keeps; see "
     "[Loops and memory](loops_and_memory.md).",
     "pullback.test_util": "Is a rule right? See [its page](checking_rules.md).",

@@ -84,6 +84,7 @@ if _TYPE_CHECKING:
     from pullback import ad_checkpoint as ad_checkpoint
     from pullback import custom_derivatives as custom_derivatives
     from pullback import debug as debug
+    from pullback import experimental as experimental
     from pullback import extend as extend
     from pullback import flatten_util as flatten_util
     from pullback import image as image
@@ -115,6 +116,7 @@ _LATE = frozenset(
         "ad_checkpoint",
         "custom_derivatives",
         "debug",
+        "experimental",
         "extend",
         "flatten_util",
         "image",

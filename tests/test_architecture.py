@@ -58,6 +58,7 @@ LAYERS = (
             "debug",
             "debugging",
             "drawing",
+            "experimental",
             "extend",
             "external",
             "flatten_util",

@@ -27,8 +27,9 @@ class Primitive:
     - `abstract(*avals)`: the types of the results (staging, checking).
     - `eager(*arrays)`: NumPy arrays to NumPy arrays (no transformation active).
     - `lower(ctx, *operands)`: StableHLO text (`jit`).
-    - `jvp(primals, tangents)`: primal results and tangent results (forward mode). A
-      tangent may be a `Zero`, given and returned.
+    - `jvp(primals, tangents)`: primal results and tangent results (forward mode, and
+      Taylor mode, which takes it for y' = jvp(x, x')). A tangent may be a `Zero`, given
+      and returned.
     - `linearize(primals, tangents)`: as `jvp`, when tangents are being recorded for
       reverse mode; only operations that hold a jaxpr override it.
     - `transpose(cotangents, *operands)`: one cotangent or None an operand; those to

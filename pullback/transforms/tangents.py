@@ -51,13 +51,37 @@ def flatten_like(like: Any, given: Any, complain: Complain) -> list[Any]:
     return out
 
 
-def _walk(like: Any, given: Any, path: str, out: list[Any], complain: Complain) -> None:
+def flatten_up_to(like: Any, given: Any, complain: Complain) -> list[Any]:
+    """Flatten `given` down to the leaves of `like`, where it may have any subtree.
+
+    Args:
+        like: the tree whose structure is wanted.
+        given: a tree of which that structure is the upper part, where any subtree may
+            be None.
+        complain: raises the error for a structure that differs.
+
+    Returns:
+        One entry a leaf of `like`: the subtree of `given`, or None.
+    """
+    out: list[Any] = []
+    _walk(like, given, "", out, complain, deeper=True)
+    return out
+
+
+def _walk(
+    like: Any,
+    given: Any,
+    path: str,
+    out: list[Any],
+    complain: Complain,
+    deeper: bool = False,
+) -> None:
     """Append the leaves of `given` that stand at the leaves of `like`."""
     if given is None or is_zero(given):
         out.extend([None] * len(tree.leaves(like)))
         return
     if tree.is_leaf(like):
-        if not tree.is_leaf(given):
+        if not deeper and not tree.is_leaf(given):
             wanted = f"an array {aval_text(like)} is expected"
             complain(Mismatch("tree", f"{_kind(given)} where {wanted}", path))
         out.append(given)
@@ -71,7 +95,7 @@ def _walk(like: Any, given: Any, path: str, out: list[Any], complain: Complain) 
         difference = _difference(like, one.entries, other.entries)
         complain(Mismatch(kind, difference, path))
     for entry, x, y in zip(one.entries, one.children, other.children):
-        _walk(x, y, path + _index(like, entry), out, complain)
+        _walk(x, y, path + _index(like, entry), out, complain, deeper)
 
 
 def _index(container: Any, entry: Any) -> str:

@@ -1,0 +1,3 @@
+"""What JAX keeps in `jax.experimental`, by the same names."""
+
+from pullback.experimental import jet as jet

@@ -50,7 +50,7 @@ MODULES = {
     "pullback.scipy.interpolate": "Interpolation on grids.",
     "pullback.scipy.ndimage": "Interpolation in images.",
     "pullback.scipy.optimize": "Least values; see also [Solvers](solvers.md).",
-    "pullback.scipy.signal": "Convolutions.",
+    "pullback.scipy.signal": "Convolutions, trends, spectra.",
     "pullback.scipy.sparse.linalg": "Iterative linear solvers, as SciPy has them.",
     "pullback.scipy.stats": "Statistics, and distributions, a module each.",
     "pullback.scipy.stats.bernoulli": "",

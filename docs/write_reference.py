@@ -46,6 +46,8 @@ MODULES = {
     "pullback.numpy.fft": "Fourier transforms.",
     "pullback.scipy.special": "Special functions.",
     "pullback.scipy.linalg": "Linear algebra, as SciPy has it.",
+    "pullback.scipy.cluster.vq": "Nearest vectors of a code book.",
+    "pullback.scipy.fft": "Cosine and sine transforms.",
     "pullback.scipy.integrate": "Integrals of samples.",
     "pullback.scipy.interpolate": "Interpolation on grids.",
     "pullback.scipy.ndimage": "Interpolation in images.",

@@ -7,6 +7,8 @@ from typing import Any as _Any
 from pullback.errors import missing_name as _missing_name
 
 if _TYPE_CHECKING:
+    from pullback.scipy import cluster as cluster
+    from pullback.scipy import fft as fft
     from pullback.scipy import integrate as integrate
     from pullback.scipy import interpolate as interpolate
     from pullback.scipy import linalg as linalg
@@ -19,6 +21,8 @@ if _TYPE_CHECKING:
 
 _MODULES = frozenset(
     (
+        "cluster",
+        "fft",
         "integrate",
         "interpolate",
         "linalg",

@@ -54,6 +54,7 @@ MODULES = {
     "pullback.scipy.optimize": "Least values; see also [Solvers](solvers.md).",
     "pullback.scipy.signal": "Convolutions, trends, spectra.",
     "pullback.scipy.sparse.linalg": "Iterative linear solvers, as SciPy has them.",
+    "pullback.scipy.spatial.transform": "Rotations in three dimensions.",
     "pullback.scipy.stats": "Statistics, and distributions, a module each.",
     "pullback.scipy.stats.bernoulli": "",
     "pullback.scipy.stats.beta": "",

@@ -16,6 +16,7 @@ if _TYPE_CHECKING:
     from pullback.scipy import optimize as optimize
     from pullback.scipy import signal as signal
     from pullback.scipy import sparse as sparse
+    from pullback.scipy import spatial as spatial
     from pullback.scipy import special as special
     from pullback.scipy import stats as stats
 
@@ -30,6 +31,7 @@ _MODULES = frozenset(
         "optimize",
         "signal",
         "sparse",
+        "spatial",
         "special",
         "stats",
     )

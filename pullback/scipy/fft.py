@@ -156,7 +156,8 @@ def _along(
     who: str, x: Value, kind: int, n: int, axis: int, norm: Any, orthogonal: bool
 ) -> Value:
     """Transform along one axis, cut or filled up to a length."""
-    sine, inverse = "st" in who, who.startswith("i")
+    # The function's name says which transform it is.
+    sine, inverse = "dst" in who, who.startswith("i")
     least = 2 if kind == 1 and not sine else 1
     if n < least:
         raise ArgumentError(

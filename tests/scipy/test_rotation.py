@@ -91,7 +91,11 @@ def test_rotations_are_made_of_matrices_as_scipy_makes_them(pair):
         found = Rotation.from_matrix(pair[1].as_matrix(), assume_valid=valid)
         assert_close(found.as_quat(), wanted)
     near = pair[1].as_matrix() * 1.5 + RNG.normal(size=(18, 3, 3)) * 0.1
-    assert_same_rotations(Rotation.from_matrix(near), THEIRS.from_matrix(near))
+    thin = near * np.array([1.0, 1e-2, 1e-4])
+    for f in (Rotation.from_matrix, jit(Rotation.from_matrix)):
+        assert_same_rotations(f(near), THEIRS.from_matrix(near))
+        assert_same_rotations(f(thin), THEIRS.from_matrix(thin), 1e-10)
+        assert_close(vmap(f)(near).quat, f(near).quat)
 
 
 def test_a_matrix_that_is_no_rotation_gives_nan():

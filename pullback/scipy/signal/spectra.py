@@ -200,11 +200,9 @@ def _transformed(
 ) -> Value:
     """Give the transforms [..., count, frequencies] of a signal's segments."""
     parts = _cut(x, cut.length, cut.step)
-    if trend is False or trend is None:
-        pass
-    elif callable(trend):
+    if callable(trend):
         parts = array_argument(trend(parts), who, "what detrend gave")
-    else:
+    elif trend:
         option(who, "detrend", trend, ("constant", "linear", False))
         parts = without_trend(parts, -1, trend)
     parts = parts * table.convert(cut.window, parts.dtype)

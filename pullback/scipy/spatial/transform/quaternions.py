@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from pullback import dtypes
+from pullback.calls.while_loop import while_loop
 from pullback.core.trace import Value
 from pullback.custom.custom_jvp import custom_jvp
 from pullback.numpy import linalg, reductions
@@ -19,9 +21,8 @@ from pullback.numpy.contraction import cross, matmul
 from pullback.numpy.norms import vector_norm
 from pullback.numpy.shaping import concatenate, stack
 from pullback.primitives import spectral, table
-from pullback.primitives.linalg import as_column, as_row, identity
+from pullback.primitives.linalg import as_column, as_row, identity, transposed
 from pullback.primitives.structural import reshape
-from pullback.scipy.matrix_functions import polar
 
 
 def _sum(x: Value) -> Value:
@@ -95,11 +96,9 @@ def of_matrix(m: Value, assume_valid: bool) -> Value:
     They are nan where a determinant is not positive.
     """
     if not assume_valid:
-        rows = [m[..., i, :] for i in range(3)]
-        volume = reductions.sum(rows[0] * cross(rows[1], rows[2]), axis=-1)
-        upright = table.gt(table.stop_gradient(volume), 0.0)
-        upright = reshape(upright, (*upright.shape, 1, 1))
-        m, _ = polar(table.select(upright, m, identity(3, m.dtype)))
+        volume = table.stop_gradient(_determinant(m, _cofactors(m)))
+        upright = reshape(table.gt(volume, 0.0), (*volume.shape, 1, 1))
+        m = nearest_rotation(table.select(upright, m, identity(3, m.dtype)))
         m = table.select(upright, m, np.nan)
     # 4 q q^T is linear in the matrix. Each of its rows is a multiple of q; the one with
     # the greatest diagonal entry is the longest, which no rotation makes zero
@@ -123,6 +122,79 @@ def of_matrix(m: Value, assume_valid: bool) -> Value:
     return normalized(found)
 
 
+def _cofactors(m: Value) -> Value:
+    """Give det(M) M^-T [..., 3, 3]: each row is the product of the other two."""
+    following = concatenate([m[..., 1:, :], m[..., :1, :]], -2)
+    last = concatenate([m[..., 2:, :], m[..., :2, :]], -2)
+    return cross(following, last)
+
+
+def _determinant(m: Value, cofactors: Value) -> Value:
+    return reductions.sum(m[..., 0, :] * cofactors[..., 0, :], axis=-1)
+
+
+#: As many steps are made at most; singular values apart by a factor of 1e8 want 6.
+_MOST_STEPS = 9
+
+
+@custom_jvp
+def nearest_rotation(m: Value) -> Value:
+    """Give the orthogonal factor U of matrices U P [..., 3, 3], of determinants > 0.
+
+    By Newton's steps for U^T U = 1, scaled by Frobenius norms (Higham, Functions of
+    Matrices, 2008, section 8.6). They converge quadratically: where a step is less than
+    the root of the precision, its result is right.
+    """
+    size = reductions.sum(m * m, axis=(-1, -2), keepdims=True)
+    state = _newton_step((0, m / table.sqrt(size), True))
+    if getattr(m, "concrete", lambda: None)() is None:
+        return while_loop(_is_unfinished, _newton_step, state)[1]
+    # To write the loop down would take longer than its few steps.
+    while _is_unfinished(state):
+        state = _newton_step(state)
+    return state[1]
+
+
+def _is_unfinished(state: Any) -> Any:
+    count, _, moved = state
+    return (count < _MOST_STEPS) & moved
+
+
+def _newton_step(state: Any) -> Any:
+    """Give the number of steps, the matrices, and whether one of them has moved far."""
+    count, x, _ = state
+    cofactors = _cofactors(x)
+    size = reductions.sum(x * x, axis=(-1, -2))
+    across = reductions.sum(cofactors * cofactors, axis=(-1, -2))
+    volume = _determinant(x, cofactors)
+    scale = table.sqrt(table.sqrt(across / size) / volume)
+    first, second = (as_column(as_column(s)) for s in (scale, scale * volume))
+    found = (x * first + cofactors / second) * 0.5
+    far = math.sqrt(float(dtypes.finfo(x.dtype).eps)) / 4
+    return count + 1, found, reductions.any(table.gt(table.abs(found - x), far))
+
+
+@nearest_rotation.defjvp
+def _nearest_rotation_tangent(primals: Any, tangents: Any) -> Any:
+    # U^T dM = W P + dP with W = U^T dU skew, so that W P + P W is twice the skew part;
+    # as vectors that is (tr(P) - P) w. No differences of singular values divide.
+    (m,), (m_dot,) = primals, tangents
+    u = nearest_rotation(m)
+    back = transposed(u)
+    p = matmul(back, m)
+    p = (p + transposed(p)) * 0.5
+    trace = p[..., 0, 0] + p[..., 1, 1] + p[..., 2, 2]
+    matrix = as_column(as_column(trace)) * identity(3, m.dtype) - p
+    inner = matmul(back, m_dot)
+    skew = inner - transposed(inner)
+    s = stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], -1)
+    cofactors = _cofactors(matrix)
+    w = matmul(cofactors, as_column(s))[..., 0]
+    w = w / as_column(_determinant(matrix, cofactors))
+    # Row i of U W is row i of U times w, in the other order.
+    return u, cross(u, as_row(w))
+
+
 # -- vectors along the axis ------------------------------------------------------------
 
 
@@ -142,8 +214,8 @@ def _by_parts(
 
 
 # Of sin(r / 2) / r and cos(r / 2) in powers of r^2, up to 1: to 1e-20, derivatives too.
-_SINES = [0.5 * (-0.25) ** k / math.factorial(2 * k + 1) for k in range(11)]
-_COSINES = [(-0.25) ** k / math.factorial(2 * k) for k in range(11)]
+_SINES = [0.5 * (-0.25) ** k / math.factorial(2 * k + 1) for k in range(9)]
+_COSINES = [(-0.25) ** k / math.factorial(2 * k) for k in range(9)]
 # Of arctan(r) / r in powers of r^2, up to 1 / 32.
 _ARC_TANGENTS = [(-1) ** k / (2 * k + 1) for k in range(14)]
 _REACH = 1 / 32

@@ -103,11 +103,11 @@ def _segments(
             f"Give a window of {length} elements, or leave nperseg out.",
         )
     overlap = length // 2 if noverlap is None else static_int(noverlap, who, "noverlap")
-    if not 0 <= overlap < length:
+    if overlap >= length:
         raise _refused(
             who,
             f"noverlap={overlap} for segments of {length} samples",
-            f"Give a number from 0 to {length - 1}.",
+            f"Give a number of {length - 1} or less.",
         )
     count = length if nfft is None else static_int(nfft, who, "nfft")
     if count < length:
@@ -248,7 +248,8 @@ def stft(
         window: a name, or a tuple of a name and parameters, that
             `scipy.signal.get_window` knows; or a real vector.
         nperseg: samples of a segment; no more than the signal has.
-        noverlap: samples that segments share, by default half of them.
+        noverlap: samples that segments share, by default half of them; less than 0
+            leaves gaps.
         nfft: the length of transforms, by default that of segments; zeros fill up.
         detrend: "constant", "linear", a function of segments [..., count, nperseg], or
             False.

@@ -33,6 +33,7 @@ class LazyModule:
 #: takes longer than importing this library.
 scipy_special = LazyModule("scipy.special")
 scipy_linalg = LazyModule("scipy.linalg")
+scipy_signal = LazyModule("scipy.signal")
 #: Loading OpenSSL takes 4 ms, starting processes 5; only the compiler needs these.
 hashlib: Any = LazyModule("hashlib")
 subprocess: Any = LazyModule("subprocess")

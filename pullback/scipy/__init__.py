@@ -7,6 +7,8 @@ from typing import Any as _Any
 from pullback.errors import missing_name as _missing_name
 
 if _TYPE_CHECKING:
+    from pullback.scipy import cluster as cluster
+    from pullback.scipy import fft as fft
     from pullback.scipy import integrate as integrate
     from pullback.scipy import interpolate as interpolate
     from pullback.scipy import linalg as linalg
@@ -14,11 +16,14 @@ if _TYPE_CHECKING:
     from pullback.scipy import optimize as optimize
     from pullback.scipy import signal as signal
     from pullback.scipy import sparse as sparse
+    from pullback.scipy import spatial as spatial
     from pullback.scipy import special as special
     from pullback.scipy import stats as stats
 
 _MODULES = frozenset(
     (
+        "cluster",
+        "fft",
         "integrate",
         "interpolate",
         "linalg",
@@ -26,6 +31,7 @@ _MODULES = frozenset(
         "optimize",
         "signal",
         "sparse",
+        "spatial",
         "special",
         "stats",
     )

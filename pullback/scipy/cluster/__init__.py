@@ -1,0 +1,3 @@
+"""SciPy's clusters of observations."""
+
+from pullback.scipy.cluster import vq as vq

@@ -1,0 +1,3 @@
+"""SciPy's geometry: rotations."""
+
+from pullback.scipy.spatial import transform as transform

@@ -7,6 +7,7 @@ import pytest
 
 import pullback.numpy as jnp
 from pullback import grad, jit, lax, ops
+from pullback.lax import erf_inv
 
 X = jnp.asarray(np.linspace(-1.0, 1.0, 10_000, dtype=np.float32).reshape(100, 100))
 ROW = X[0]
@@ -103,6 +104,26 @@ def test_results_of_gradients_do_not_depend_on_it(monkeypatch):
     apart = jit(grad(f))(X)
     monkeypatch.setattr(rows, "formula_has_own_loop", lambda *_: False)
     np.testing.assert_allclose(apart, jit(grad(lambda x: f(x)))(X), 1e-5, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "apart"),
+    [
+        ((100, 10), ["erf"]),
+        ((5, 20, 30), ["erf"]),
+        ((1000,), []),
+        ((100, 16), []),
+        ((300, 3), []),
+        ((10, 70), []),
+        ((10, 10), []),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["f4", "f2"])
+def test_short_rows_of_erf_inv_are_one_line(shape, apart, dtype):
+    x = np.linspace(-0.9, 0.9, np.prod(shape), dtype=dtype).reshape(shape)
+    assert stored(erf_inv, x) == apart
+    wanted = jit(erf_inv)(x.ravel()).reshape(shape)
+    np.testing.assert_array_equal(jit(lambda x: erf_inv(x))(x), wanted)
 
 
 PLACES = jnp.asarray(np.arange(600) % 100)

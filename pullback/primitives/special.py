@@ -78,7 +78,7 @@ def by_chlo(name: str) -> Callable[..., Any]:
 
 
 # What of a row does not fill a vector the compiler computes number by number, calling a
-# logarithm and a root: erf_inv of 2,000 rows of 10 numbers takes 270 us, as one line 38.
+# logarithm and a root: erf_inv of 2,000 rows of 10 numbers takes 270 us, in one line 38
 # (It takes a reshape for nothing, so that the line must be in a function of its own.)
 SHORTEST_ROW, LONGEST_ROW, WHOLE_VECTOR, ENOUGH = 9, 63, 8, 512
 

@@ -101,9 +101,9 @@ mul: Row = Row(
 )
 div: Row = Row(
     "div", truncated_division, "stablehlo.divide", NUMBER,
-    [lambda t, ans, x, y: div(t, y), lambda t, ans, x, y: mul(neg(t), div(ans, y))],
+    [lambda t, ans, x, y: div(t, y), lambda t, ans, x, y: quotient_slope(t, ans, y)],
     linear=((0,),),
-    transposes=[lambda ct, x, y: div(ct, y), None],
+    transposes=[lambda ct, x, y: divided(ct, y), None],
 )
 rem: Row = Row(
     "rem", remainder, by_formula("rem", "stablehlo.remainder"), REAL,
@@ -195,6 +195,20 @@ logistic: Row = Row("logistic", sigmoid, "stablehlo.logistic", FLOAT,
 def as_array_like(x: Any, other: Value) -> Value:
     """Make an array of a Python number, in the dtype of another operand."""
     return full((), x, other.dtype) if type(x) in SCALARS else x
+
+
+def divided(ct: Value, y: Any) -> Value:
+    """Give ct / y, by the reciprocals of fewer elements."""
+    # Two quotients by one repeated array stay divisions when compiled, and are stored.
+    few = getattr(y, "shape", ct.shape) != ct.shape
+    return mul(ct, div(as_array_like(1.0, y), y)) if few else div(ct, y)
+
+
+def quotient_slope(t: Value, ans: Value, y: Value) -> Value:
+    """Give -t ans / y, with the division where there are fewer elements."""
+    if y.shape == ans.shape:
+        return mul(neg(t), div(ans, y))
+    return mul(neg(div(t, y)), ans)
 
 
 def log_of_base(x: Any, ans: Value) -> Value:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pullback import dtypes, jit
+import pullback.numpy as jnp
+from pullback import dtypes, grad, jit, make_jaxpr
 from pullback.core.array import from_host
 from pullback.primitives import table
 
@@ -32,3 +33,16 @@ def test_a_number_beside_a_narrow_array_does_not_widen_a_selection(dtype):
         lambda yes, x: table.select(yes, 0.5, x),
     ):
         assert f(yes, x).dtype == jit(f)(yes, x).dtype == x.dtype
+
+
+def test_derivatives_of_quotients_divide_where_there_are_fewer_elements():
+    def f(x, y):
+        return jnp.sum((x / y) ** 3)
+
+    x, y = jnp.ones((40, 3)), jnp.array([1.0, 2.0, 4.0])
+    eqns = make_jaxpr(grad(f, (0, 1)))(x, y).eqns
+    sizes = [e.outputs[0].aval.size for e in eqns if e.primitive.name == "div"]
+    assert sorted(sizes) == [3, 3, 120]  # the last one is the quotient itself
+    x_bar, y_bar = grad(f, (0, 1))(x, y)
+    np.testing.assert_allclose(x_bar, np.broadcast_to(3.0 / y**3, (40, 3)))
+    np.testing.assert_allclose(y_bar, -120.0 / y**4)

@@ -23,7 +23,7 @@ from pullback.core.zero import Zero, is_zero
 from pullback.dtypes import Dtype
 from pullback.errors import DtypeError
 from pullback.primitives.elementwise import Elementwise as Row
-from pullback.primitives.elementwise import broadcast_shapes
+from pullback.primitives.elementwise import Quotient, broadcast_shapes
 from pullback.primitives.host_math.rows import by_formula
 from pullback.primitives.structural import frozen, full
 
@@ -99,7 +99,7 @@ mul: Row = Row(
     linear=((0,), (1,)),
     transposes=[lambda ct, x, y: mul(ct, y), lambda ct, x, y: mul(x, ct)],
 )
-div: Row = Row(
+div: Row = Quotient(
     "div", truncated_division, "stablehlo.divide", NUMBER,
     [lambda t, ans, x, y: div(t, y), lambda t, ans, x, y: quotient_slope(t, ans, y)],
     linear=((0,),),

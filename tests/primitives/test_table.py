@@ -46,3 +46,18 @@ def test_derivatives_of_quotients_divide_where_there_are_fewer_elements():
     x_bar, y_bar = grad(f, (0, 1))(x, y)
     np.testing.assert_allclose(x_bar, np.broadcast_to(3.0 / y**3, (40, 3)))
     np.testing.assert_allclose(y_bar, -120.0 / y**4)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "whole"),
+    [(((2000, 3), (3,)), 0), (((20, 3), (3,)), 1), (((2000, 3), (2000, 1)), 1)],
+)
+def test_quotients_by_something_much_smaller_are_products_with_inverses(shapes, whole):
+    x, y = (np.linspace(1.0, 9.0, np.prod(s), dtype="f4").reshape(s) for s in shapes)
+    compiled = jit(lambda x, y: x / y).lower(x, y)
+    size = "x".join(map(str, shapes[0]))
+    lines = compiled.as_text().split("\n")
+    assert sum("divide" in s and f"tensor<{size}xf32>" in s for s in lines) == whole
+    np.testing.assert_allclose(compiled.compile()(x, y), x / y, rtol=3e-7)
+    integers = jit(lambda x, y: table.div(x, y))(x.astype(int), y.astype(int))
+    np.testing.assert_array_equal(integers, x.astype(int) // y.astype(int))

@@ -10,7 +10,7 @@ from pullback import dtypes
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError
-from pullback.numpy import creation, indexing, reductions
+from pullback.numpy import creation, reductions, writing
 from pullback.numpy.arguments import describe, static_array, static_int, wrong_shape
 from pullback.primitives import structural, table
 
@@ -62,7 +62,7 @@ def _segments(
     shape = (count, *data.shape[rank:])
     if bucket_size is None:
         whole = creation.full(shape, start, data.dtype)
-        return getattr(indexing.At(whole)[ids], how)(data, mode=mode, **promises)
+        return getattr(writing.At(whole)[ids], how)(data, mode=mode, **promises)
     size = static_int(bucket_size, who, "bucket_size")
     if size < 1 or not rank:
         raise ArgumentError(
@@ -74,7 +74,7 @@ def _segments(
     whole = creation.full((buckets, *shape), start, data.dtype)
     bucket = table.div(creation.arange(ids.shape[0], dtype=ids.dtype), size)
     bucket = structural.expand_axes(bucket, range(1, rank))
-    found = getattr(indexing.At(whole)[bucket, ids], how)(data, mode=mode)
+    found = getattr(writing.At(whole)[bucket, ids], how)(data, mode=mode)
     return combine(found, 0)
 
 

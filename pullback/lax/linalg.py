@@ -13,10 +13,10 @@ from pullback.numpy import (
     composed,
     contraction,
     creation,
-    indexing,
     linalg,
     shaping,
     ufuncs,
+    writing,
 )
 from pullback.numpy.arguments import static_int
 from pullback.primitives import linalg as factors
@@ -105,7 +105,7 @@ def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Value:
         def exchange(i: Value, rows: Value) -> Value:
             j = pivots[i]
             here, there = rows[i], rows[j]
-            return indexing.At(indexing.At(rows)[i].set(there))[j].set(here)
+            return writing.At(writing.At(rows)[i].set(there))[j].set(here)
 
         start = creation.arange(n, dtype=pivots.dtype)
         return fori_loop(0, pivots.shape[0], exchange, start)

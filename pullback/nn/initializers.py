@@ -15,7 +15,7 @@ from pullback import dtypes, random
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError
-from pullback.numpy import creation, indexing
+from pullback.numpy import creation, writing
 from pullback.numpy.shaping import moveaxis
 from pullback.primitives.structural import reshape
 
@@ -237,6 +237,6 @@ def delta_orthogonal(
         matrix = orthonormal(key, shape[-2:], dtype or float)
         middle = tuple([(n - 1) // 2 for n in shape[:-2]])
         zero = creation.zeros(shape, matrix.dtype)
-        return indexing.At(zero)[middle].set(matrix)
+        return writing.At(zero)[middle].set(matrix)
 
     return init

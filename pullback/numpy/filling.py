@@ -10,7 +10,7 @@ from pullback import dtypes
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError
-from pullback.numpy import creation, indexing, reductions, shaping, taking, ufuncs
+from pullback.numpy import creation, reductions, shaping, taking, ufuncs, writing
 from pullback.numpy.arguments import array_argument, describe, wrong_shape
 from pullback.numpy.promotion import convert
 from pullback.primitives import table
@@ -48,7 +48,7 @@ def fill_diagonal(
     end = a.size if wrap or rank > 2 else min(a.size, a.shape[1] ** 2)
     count = len(range(0, end, step))
     values = shaping.resize(creation.asarray(val), (count,)).astype(a.dtype)
-    flat = indexing.At(shaping.ravel(a))[:end:step].set(values)
+    flat = writing.At(shaping.ravel(a))[:end:step].set(values)
     return shaping.reshape(flat, a.shape)
 
 

@@ -1,10 +1,10 @@
-"""Indexing: what `x[...]` reads and `x.at[...]` writes."""
+"""Indexing: what `x[...]` reads."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from pullback.core.frozen import frozen
 from pullback.core.origin import called_at
 from pullback.core.trace import Tracer, Value
 from pullback.errors import ArgumentError, IndexBoundsError
-from pullback.numpy import creation, shaping, ufuncs
+from pullback.numpy import creation, shaping
 from pullback.numpy.arguments import (
     array_argument,
     describe,
@@ -24,15 +24,11 @@ from pullback.numpy.arguments import (
 )
 from pullback.numpy.promotion import convert
 from pullback.primitives import structural, table
-from pullback.primitives.creation import broadcasted_iota
 from pullback.primitives.indexing import (
     CLIP,
-    FILL,
-    ScatterDimensionNumbers,
     canonical_mode,
     element_numbers,
     gather,
-    scatter,
 )
 from pullback.primitives.shaping import concatenate, reverse, slice_, slice_in_dim
 from pullback.primitives.slicing import dynamic_slice
@@ -174,11 +170,11 @@ def _expanded(shape: Shape, items: tuple[Any, ...]) -> list[Any]:
     at = len(out) if dots is None else dots
     for place, mask in masks:
         axis = sum(item is not None for item in out[:place])
-        _check_mask(mask, shape, axis if place < at else axis + len(fill))
+        check_mask(mask, shape, axis if place < at else axis + len(fill))
     return [*out[:at], *fill, *out[at:]]
 
 
-def _check_mask(mask: Shape, shape: Shape, axis: int) -> None:
+def check_mask(mask: Shape, shape: Shape, axis: int) -> None:
     """Raise unless a boolean index has the shape of the axes it indexes."""
     wanted = shape[axis : axis + len(mask)]
     if mask != wanted:
@@ -309,7 +305,7 @@ def getitem(
     kept = [i for i, e in enumerate(plan.entries) if not isinstance(e, int)]
     boxed = structural.reshape(boxed, [boxed.shape[i] for i in kept])
     axes = [kept.index(i) for i, _ in arrays]
-    places = _index_matrix([a for _, a in arrays], [boxed.shape[i] for i in axes], plan)
+    places = index_matrix([a for _, a in arrays], [boxed.shape[i] for i in axes], plan)
     numbers = element_numbers(tuple(axes), len(plan.batch), len(kept))
     sizes = [1 if i in axes else n for i, n in enumerate(boxed.shape)]
     out = gather(boxed, places, numbers, sizes, how, fill_value, **promises)
@@ -354,7 +350,7 @@ def _read_box(x: Value, plan: Plan) -> Value:
     return structural.reshape(dynamic_slice(x, starts, sizes), plan.result_shape())
 
 
-def _index_matrix(arrays: list[Any], lengths: list[int], plan: Plan) -> Value:
+def index_matrix(arrays: list[Any], lengths: list[int], plan: Plan) -> Value:
     """Stack index arrays along a new last axis, negative ones counted from the end."""
     columns = []
     wide = any(a.dtype in (dtypes.int64, dtypes.uint32, dtypes.uint64) for a in arrays)
@@ -377,260 +373,6 @@ def _arranged(out: Value, plan: Plan) -> Value:
             continue
         order.extend(range(batch) if place < 0 else [batch + slices.index(place)])
     return structural.reshape(structural.transpose(out, order), plan.result_shape())
-
-
-# -- writing ---------------------------------------------------------------------------
-
-
-class At:
-    """The property `x.at`: `x.at[index]` names places to read or to give new values."""
-
-    __slots__ = ("array",)
-
-    def __init__(self, array: Any) -> None:
-        self.array = array
-
-    def __getitem__(self, index: Any) -> Places:
-        return Places(self.array, index)
-
-    def __repr__(self) -> str:
-        """Show the array whose places are named."""
-        return f"At({self.array!r})"
-
-
-class Places:
-    """Places of an array; the methods give a new array that differs there.
-
-    All take `mode`: "drop" (default: writes out of bounds are not done), "clip" or
-    "promise_in_bounds", and the promises `indices_are_sorted` and `unique_indices`.
-    Repeated places are combined, by `set` in an order that is not fixed.
-    """
-
-    __slots__ = ("array", "index")
-
-    def __init__(self, array: Any, index: Any) -> None:
-        self.array = array
-        self.index = index
-
-    def set(self, values: Any, **options: Any) -> Value:
-        """Put values there."""
-        return write("set", self.array, self.index, values, **options)
-
-    def add(self, values: Any, **options: Any) -> Value:
-        """Add values there."""
-        return write("add", self.array, self.index, values, **options)
-
-    def subtract(self, values: Any, **options: Any) -> Value:
-        """Subtract values there."""
-        return write("add", self.array, self.index, ufuncs.negative(values), **options)
-
-    def multiply(self, values: Any, **options: Any) -> Value:
-        """Multiply by values there."""
-        return write("mul", self.array, self.index, values, **options)
-
-    mul = multiply
-
-    def divide(self, values: Any, **options: Any) -> Value:
-        """Divide by values there."""
-        ones = creation.ones_like(self.array)
-        return ufuncs.divide(
-            self.array, write("mul", ones, self.index, values, **options)
-        )
-
-    def power(self, values: Any, **options: Any) -> Value:
-        """Raise to powers there."""
-        ones = creation.ones_like(self.array)
-        return ufuncs.power(
-            self.array, write("mul", ones, self.index, values, **options)
-        )
-
-    def min(self, values: Any, **options: Any) -> Value:
-        """Keep the lesser there."""
-        return write("min", self.array, self.index, values, **options)
-
-    def max(self, values: Any, **options: Any) -> Value:
-        """Keep the greater there."""
-        return write("max", self.array, self.index, values, **options)
-
-    def apply(self, function: Callable[[Any], Any], **options: Any) -> Value:
-        """Apply an elementwise function there, once even to repeated places."""
-        return self.set(function(self.get()), **options)
-
-    def get(
-        self,
-        *,
-        mode: Any = None,
-        fill_value: Any = None,
-        indices_are_sorted: bool = False,
-        unique_indices: bool = False,
-    ) -> Value:
-        """Read them; out of bounds: clipped, or `fill_value` (nan) with mode="fill"."""
-        return getitem(
-            self.array,
-            self.index,
-            mode,
-            fill_value,
-            sorted_indices=indices_are_sorted,
-            unique_indices=unique_indices,
-        )
-
-    def __repr__(self) -> str:
-        """Show array and index."""
-        return f"{self.array!r}.at[{self.index!r}]"
-
-
-def write(
-    kind: str,
-    x: Any,
-    index: Any,
-    values: Any,
-    *,
-    mode: Any = None,
-    indices_are_sorted: bool = False,
-    unique_indices: bool = False,
-) -> Value:
-    """Combine values into the places of `x` that an index names.
-
-    Raises:
-        DtypeError: the values do not fit the dtype of `x`, as floats into integers.
-        ShapeError: the values do not broadcast to the places.
-    """
-    x = array_argument(x, f"at[...].{kind}")
-    if kind in ("min", "max"):
-        ufuncs.real_only(x, f"at[...].{kind}")
-    plan = plan_index(x.shape, index, mode)
-    values = _fitting(values, x, f"at[...].{kind}")
-    wanted = plan.result_shape()
-    values = _without_new_axes(
-        creation.broadcast_array(values, wanted, f"at[...].{kind}"), plan
-    )
-    how = canonical_mode(mode, FILL)
-    if not size_of(wanted):
-        return x
-    promises = indices_are_sorted, unique_indices
-    whole = all(e.step == 1 for e in plan.entries if isinstance(e, Cut))
-    if not plan.batch and whole:
-        return _write_box(kind, x, plan, values, how)
-    return _write_elements(kind, x, plan, values, how, promises)
-
-
-def _fitting(values: Any, x: Value, who: str) -> Value:
-    """Convert values to the dtype of `x`, unless that loses their kind."""
-    values = array_argument(values, who, "values")
-    have, want = values.dtype, x.dtype
-    ranks = [_KINDS.index(dtypes.kind_of(d)) for d in (have, want)]
-    if ranks[0] > ranks[1]:
-        raise wrong_dtype(
-            who,
-            f"cannot put values of type {describe(values)} into {describe(x)}.",
-            "Convert the array or the values with astype first.",
-        )
-    return convert(values, want)
-
-
-_KINDS = (bool, int, float, complex)
-
-
-def _without_new_axes(values: Value, plan: Plan) -> Value:
-    """Drop the axes of length one that None made in the result."""
-    shape: list[int] = []
-    for place in plan.layout:
-        if place is not None:
-            length = plan.batch if place < 0 else (plan.entries[place].length,)
-            shape.extend(length)
-    return structural.reshape(values, shape)
-
-
-def _write_box(kind: str, x: Value, plan: Plan, values: Value, how: str) -> Value:
-    """Write one box at static or traced starts."""
-    dtype = dtypes.int32
-    axes, starts = [], []
-    for axis, (entry, n) in enumerate(zip(plan.entries, x.shape)):
-        if isinstance(entry, Cut):
-            if entry.length == n:
-                continue
-            start: Any = structural.full((), entry.start, dtype)
-        elif isinstance(entry, int):
-            start = structural.full((), entry, dtype)
-        else:
-            start = convert(entry, dtype)
-            start = table.select(table.lt(start, 0), table.add(start, n), start)
-        axes.append(axis)
-        starts.append(structural.reshape(start, (1,)))
-    dropped = tuple(i for i, e in enumerate(plan.entries) if not isinstance(e, Cut))
-    numbers = ScatterDimensionNumbers(
-        tuple(range(len(values.shape))), dropped, tuple(axes)
-    )
-    places = concatenate(starts, 0) if starts else structural.full((0,), 0, dtype)
-    return scatter(kind, x, places, values, numbers, how, True, True)
-
-
-def _write_elements(
-    kind: str,
-    x: Value,
-    plan: Plan,
-    values: Value,
-    how: str,
-    promises: tuple[bool, bool],
-) -> Value:
-    """Write at index arrays; slices that are not whole become index arrays too."""
-    count = len(plan.batch)
-    cuts = [
-        i
-        for i, e in enumerate(plan.entries)
-        if isinstance(e, Cut) and (e.length != x.shape[i] or e.step != 1)
-    ]
-    shape = (*plan.batch, *(plan.entries[i].length for i in cuts))
-    axes, arrays = [], []
-    for axis, entry in enumerate(plan.entries):
-        if isinstance(entry, Cut):
-            if axis not in cuts:
-                continue
-            along = broadcasted_iota(np.int32, shape, count + cuts.index(axis))
-            entry = table.add(table.mul(along, entry.step), entry.start)
-        elif isinstance(entry, int):
-            entry = structural.full((), entry, dtypes.int32)
-        else:
-            entry = structural.expand_axes(
-                structural.broadcast_to(entry, plan.batch), range(count, len(shape))
-            )
-        axes.append(axis)
-        arrays.append(entry)
-    matrix = _index_matrix(
-        arrays, [x.shape[i] for i in axes], Plan(plan.entries, shape, plan.layout)
-    )
-    others = [i for i in range(len(x.shape)) if i not in axes]
-    order = _update_order(plan, [*cuts, *others])
-    windows = tuple(range(len(shape), len(shape) + len(others)))
-    numbers = ScatterDimensionNumbers(windows, tuple(axes), tuple(axes))
-    updates = structural.transpose(values, order)
-    return scatter(kind, x, matrix, updates, numbers, how, *promises)
-
-
-def _update_order(plan: Plan, slices: list[int]) -> list[int]:
-    """Give the places of batch and sliced axes among the axes of the values."""
-    batch = len(plan.batch)
-    at: dict[int, int] = {}
-    position = 0
-    for place in plan.layout:
-        if place is not None:
-            at[place] = position
-            position += batch if place < 0 else 1
-    start = at.get(-1, 0)
-    return [*range(start, start + batch), *(at[i] for i in slices)]
-
-
-def setitem(x: Any, index: Any, value: Any) -> NoReturn:
-    """Refuse `x[index] = value`.
-
-    Raises:
-        ArgumentError: always; it is a TypeError.
-    """
-    raise ArgumentError(
-        f"x[...] = value was asked of {describe(x)}: arrays never change.",
-        where=called_at(),
-        mend="Write x = x.at[...].set(value), or x = x.at[...].add(value) for +=.",
-    )
 
 
 def iterate(x: Any) -> Iterator[Value]:

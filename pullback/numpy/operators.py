@@ -25,6 +25,7 @@ from pullback.numpy import (
     sorting,
     taking,
     ufuncs,
+    writing,
 )
 from pullback.numpy.arguments import array_argument, describe, wrong_shape
 from pullback.numpy.promotion import FLOATING, INTEGRAL, NUMERIC, convert
@@ -317,7 +318,7 @@ def properties() -> dict[str, property]:
         "mT": property(shaping.matrix_transpose, doc="The last two axes swapped."),
         "real": property(composed.real, doc="The real part."),
         "imag": property(composed.imag, doc="The imaginary part."),
-        "at": property(indexing.At, doc="Places by index, for changed copies."),
+        "at": property(writing.At, doc="Places by index, for changed copies."),
         "ndim": property(lambda x: len(x.shape), doc="The number of dimensions."),
         "size": property(lambda x: math.prod(x.shape), doc="The number of elements."),
         "itemsize": property(lambda x: x.dtype.itemsize, doc="Bytes an element."),
@@ -360,7 +361,7 @@ fill_operators(
         **properties(),
         **same_named_methods(),
         "__getitem__": indexing.getitem,
-        "__setitem__": indexing.setitem,
+        "__setitem__": writing.setitem,
         "__iter__": indexing.iterate,
         "__len__": length,
         "__contains__": contains,

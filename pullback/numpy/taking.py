@@ -13,7 +13,15 @@ from pullback.core.array import from_host
 from pullback.core.origin import called_at
 from pullback.core.trace import Tracer, Value
 from pullback.errors import ArgumentError, IndexBoundsError
-from pullback.numpy import composed, creation, indexing, reductions, shaping, ufuncs
+from pullback.numpy import (
+    composed,
+    creation,
+    indexing,
+    reductions,
+    shaping,
+    ufuncs,
+    writing,
+)
 from pullback.numpy.arguments import (
     array_argument,
     describe,
@@ -159,7 +167,7 @@ def put_along_axis(
         indices if i == axis else broadcasted_iota(np.int32, indices.shape, i)
         for i in range(len(arr.shape))
     ]
-    out = indexing.At(arr)[tuple(grid)].set(values, mode=mode)
+    out = writing.At(arr)[tuple(grid)].set(values, mode=mode)
     return structural.reshape(out, shape)
 
 
@@ -182,7 +190,7 @@ def put(
     if mode == "wrap":
         places, mode = ufuncs.remainder(places, flat.shape[0]), None
     mode = "clip" if mode is None else mode
-    out = indexing.At(flat)[places].set(values, mode=mode)
+    out = writing.At(flat)[places].set(values, mode=mode)
     return structural.reshape(out, a.shape)
 
 

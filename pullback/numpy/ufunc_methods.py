@@ -16,12 +16,12 @@ from pullback.errors import ArgumentError
 from pullback.numpy import (
     composed,
     creation,
-    indexing,
     integers,
     reductions,
     shaping,
     taking,
     ufuncs,
+    writing,
 )
 from pullback.numpy.arguments import array_argument, no_out, static_int, wrong_shape
 from pullback.numpy.filling import not_in_place
@@ -227,7 +227,7 @@ class ufunc:
                 mend="Give as many as the function takes.",
             )
         if self.__name__ in _PLACED:
-            places = indexing.At(a)[indices]
+            places = writing.At(a)[indices]
             return getattr(places, _PLACED[self.__name__])(b)
         flat = shaping.ravel(a)
         numbers = shaping.reshape(creation.arange(a.size), a.shape)[indices]
@@ -239,7 +239,7 @@ class ufunc:
 
         def step(held: Value, one: tuple[Value, ...]) -> tuple[Value, None]:
             new = self(held[one[0]], *one[1:])
-            return indexing.At(held)[one[0]].set(convert(new, held.dtype)), None
+            return writing.At(held)[one[0]].set(convert(new, held.dtype)), None
 
         operands = tuple(shaping.ravel(creation.asarray(x)) for x in (numbers, *rest))
         return shaping.reshape(scan(step, flat, operands)[0], a.shape)

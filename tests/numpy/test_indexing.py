@@ -6,6 +6,7 @@ import pytest
 import pullback.numpy as jnp
 from pullback.calls.jit import jit
 from pullback.errors import ArgumentError, DtypeError, IndexBoundsError, ShapeError
+from pullback.transforms.derivatives import grad
 from pullback.transforms.stage import make_jaxpr
 from pullback.transforms.vmap import vmap
 from tests.numpy.agreement import RNG, has_right_derivatives
@@ -253,3 +254,43 @@ def test_no_indices_into_an_empty_axis_read_and_write_nothing(run):
 def test_extremes_of_complex_numbers_are_refused_at_places():
     with pytest.raises(DtypeError, match=r"at\[...\].max takes real numbers; got c64"):
         (X + 0j).at[0].max(1.0)
+
+
+MASKED = {
+    "a number": (lambda x, m: x.at[m].set(7.0), (4, 5)),
+    "added": (lambda x, m: x.at[m].add(x[0, 0]), (4, 5)),
+    "a row": (lambda x, m: x.at[m].multiply(jnp.arange(5.0)), (4,)),
+    "one of them": (lambda x, m: x.at[m].min(jnp.full((1, 5), 0.1)), (4,)),
+    "largest": (lambda x, m: x.at[(m,)].max(0.1), (4, 5)),
+    "subtracted": (lambda x, m: x.at[m, ...].subtract(2.0), (4,)),
+    "divided": (lambda x, m: x.at[m, :].divide(2.0), (4,)),
+    "power": (lambda x, m: x.at[m].power(2), (4, 5)),
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_writing_where_a_traced_mask_is_true(name):
+    f, shape = MASKED[name]
+    x = np.linspace(-1.0, 1.0, 20, dtype="f4").reshape(4, 5)
+    mask = np.arange(np.prod(shape)).reshape(shape) % 3 > 0
+    wanted = f(jnp.asarray(x), mask)
+    np.testing.assert_allclose(jit(f)(x, mask), wanted, rtol=1e-6)
+    found = vmap(f)(np.stack([x, x]), np.stack([mask, ~mask]))
+    np.testing.assert_allclose(found[0], wanted, rtol=1e-6)
+    slopes = [
+        g(lambda x: jnp.sum(f(x, mask) ** 2))(jnp.asarray(x))
+        for g in (grad, lambda h: jit(grad(h)))
+    ]
+    traced = jit(grad(lambda x, m: jnp.sum(f(x, m) ** 2)))(x, mask)
+    for slope in slopes:
+        np.testing.assert_allclose(slope, traced, rtol=1e-5, atol=1e-6)
+
+
+def test_a_traced_mask_takes_no_values_one_for_each_place():
+    x, mask = np.ones((3, 4), "f4"), np.ones((3, 4), bool)
+    with pytest.raises(ShapeError, match=r"f32\[12\] are one for each place.*where"):
+        jit(lambda x, m: x.at[m].set(jnp.ones(12)))(x, mask)
+    with pytest.raises(IndexBoundsError, match=r"(4, 3).*axes of shape"):
+        jit(lambda x, m: x.at[m.T].set(1.0))(x, mask)
+    with pytest.raises(DtypeError, match=r"f32\[\] into i32\[3\]"):
+        jit(lambda x, m: x.at[m].set(0.5))(np.arange(3), np.ones(3, bool))

@@ -81,7 +81,7 @@ def _on_host(leaf: Any) -> Any:
 
 def block_until_ready(x: Any) -> Any:
     """Wait until every array in a tree has been computed, and give the tree."""
-    for leaf in tree.leaves(x):
+    for leaf in [x] if type(x) is Array else tree.leaves(x):
         if isinstance(leaf, Array):
             leaf.block_until_ready()
     return x

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,11 @@ from pullback.errors import ArgumentError
 from pullback.numpy import composed, creation, reductions, shaping, ufuncs
 from pullback.numpy.arguments import array_argument, describe, static_int, wrong_shape
 from pullback.numpy.promotion import convert, promote_arrays
-from pullback.primitives import structural, table
+from pullback.primitives import structural
 from pullback.primitives.contraction import dot_general
 from pullback.primitives.recipes import canonical_axis
 from pullback.primitives.shaping import pad, reverse, slice_in_dim
+from pullback.primitives.sliding import slide
 
 Axes = tuple[int, ...]
 
@@ -430,18 +430,13 @@ def correlate(a: Any, v: Any, mode: str = "valid", *, precision: Any = None) -> 
     return reverse(out, (0,)) if swapped else out
 
 
-#: Up to this length a kernel is gone through in the loop over the result, which reads
-#: the other vector once: of 9 and 1e7 float32, 249 to 2.4 ms (`benchmarks/wide.py`).
-_FEW = 16
-
-
 def _slide(a: Value, v: Value, mode: str, who: str, precision: Any) -> Value:
     """Convolve vectors: windows of the longer one times the shorter one reversed."""
     if len(a.shape) != 1 or len(v.shape) != 1 or not a.shape[0] or not v.shape[0]:
         raise _mismatch(who, a, v, "it takes two vectors that are not empty")
     if a.shape[0] < v.shape[0]:
         a, v = v, a
-    n, m = a.shape[0], v.shape[0]
+    m = v.shape[0]
     edges = {
         "full": (m - 1, m - 1),
         "same": (m // 2, (m - 1) - m // 2),
@@ -455,11 +450,4 @@ def _slide(a: Value, v: Value, mode: str, who: str, precision: Any) -> Value:
         )
     low, high = edges[mode]
     x = pad(a, ufuncs.scalar_like(a, 0), [(low, high, 0)])
-    width = n + low + high - m + 1
-    kernel = reverse(v, (0,))
-    windows = [slice_in_dim(x, i, i + width, 0) for i in range(m)]
-    if m <= _FEW and x.dtype.itemsize >= 4:
-        terms = [table.mul(w, kernel[i]) for i, w in enumerate(windows)]
-        return functools.reduce(table.add, terms)
-    rows = shaping.stack(windows)
-    return dot_general(kernel, rows, (((0,), (0,)), ((), ())), precision=precision)
+    return slide(x, reverse(v, (0,)), precision)

@@ -109,10 +109,10 @@ class ConvGeneralDilated(Primitive):
     def lower(self, ctx: Any, x: Any, kernel: Any) -> Any:
         out = self.abstract(x.aval, kernel.aval)
         groups = (self.feature_groups, self.batch_groups)
-        if is_separate(ctx.platform, x.aval, kernel.aval, out, groups):
+        steps = list(zip(self.strides, self.rhs_dilation))
+        if is_separate(ctx.platform, x.aval, kernel.aval, out, steps, groups):
             gaps = [p - 1 for p in self.lhs_dilation]
             edges = [(*ends, gap) for ends, gap in zip(self.padding, gaps)]
-            steps = list(zip(self.strides, self.rhs_dilation))
             return emit_separate(ctx, x, kernel, out.shape[2:], edges, steps, groups)
         rank = len(self.strides)
         space = "".join(f", {i}" for i in range(rank))

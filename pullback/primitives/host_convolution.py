@@ -19,6 +19,7 @@ from pullback.primitives.contraction import DotGeneral
 from pullback.primitives.host_reduce import barrier
 from pullback.primitives.recipes import lower_as
 from pullback.primitives.shaping import Pad, concatenate, slice_
+from pullback.primitives.sliding import slide
 from pullback.primitives.structural import expand_axes, move_axis, reshape
 from pullback.primitives.table import add, mul
 
@@ -27,14 +28,19 @@ MANY = 128
 
 
 def is_separate(
-    platform: str, x: Aval, kernel: Aval, out: Aval, groups: tuple[int, int]
+    platform: str,
+    x: Aval,
+    kernel: Aval,
+    out: Aval,
+    steps: Sequence[tuple[int, int]],
+    groups: tuple[int, int],
 ) -> bool:
     """Whether a convolution is computed here.
 
     Args:
         platform: where it runs.
         x, kernel, out: the types of its operands and its result.
-        groups: how many groups of features, and of the batch.
+        steps, groups: as for `emit_separate`.
     """
     if platform != "cpu" or 0 in (x.size, kernel.size, out.size):
         return False
@@ -44,7 +50,10 @@ def is_separate(
     if batches > 1:
         return math.prod(out.shape[2:]) <= MANY
     apart = features > 1 or kernel.shape[1] == 1
-    return apart and math.prod(kernel.shape[1:]) <= MANY
+    if apart and math.prod(kernel.shape[1:]) <= MANY:
+        return True
+    vectors = x.shape[:2] == kernel.shape[:2] == (1, 1)
+    return vectors and list(steps) == [(1, 1)]
 
 
 def emit_separate(
@@ -73,11 +82,19 @@ def emit_separate(
         padded = lower_as(ctx, Pad(((0, 0, 0), (0, 0, 0), *edges)), x, zero)
         x = barrier(ctx, padded)
     features, batches = groups
+    if batches == 1 and math.prod(kernel.aval.shape[1:]) > MANY:
+        return lower_as(ctx, slide_vectors, x, kernel)
     if batches > 1:
         return lower_as(
             ctx, lambda x, w: by_results(x, w, space, steps, batches), x, kernel
         )
     return lower_as(ctx, lambda x, w: by_taps(x, w, space, steps, features), x, kernel)
+
+
+def slide_vectors(x: Value, kernel: Value) -> Value:
+    """Convolve one image of one axis and one feature, with one window."""
+    x, kernel = (reshape(z, (z.shape[2],)) for z in (x, kernel))
+    return expand_axes(slide(x, kernel), (0, 1))
 
 
 def by_taps(

@@ -15,6 +15,7 @@ from pullback.numpy.shaping import flip
 from pullback.primitives import table
 from pullback.primitives.convolution import conv_general_dilated
 from pullback.primitives.recipes import canonical_axes
+from pullback.primitives.sliding import slide
 from pullback.primitives.structural import reshape
 
 __all__ = [
@@ -75,6 +76,8 @@ def _direct(x: Value, y: Value, mode: str, precision: Any) -> Value:
         start, length = _extent(mode, n, m)
         edges.append((m - 1 - start, length - n + start))
     kernel = flip(y, tuple(range(rank)))
+    if rank == 1:
+        return slide(pad(x, edges), kernel, precision)
     image, kernel = (reshape(z, (1, 1, *z.shape)) for z in (x, kernel))
     out = conv_general_dilated(image, kernel, (1,) * rank, edges, precision=precision)
     return reshape(out, out.shape[2:])

@@ -501,12 +501,24 @@ class Pinv(MatrixOperation):
         # Golub and Pereyra, The differentiation of pseudo-inverses (1973), (4.12),
         # for changes that keep the rank.
         p_h, t_h = adjoint(p), adjoint(t)
-        moved = matmul(matmul(p, t), p)
-        left = matmul(matmul(p, p_h), t_h)
-        left = sub(left, matmul(matmul(left, a), p))
-        right = matmul(t_h, matmul(p_h, p))
-        right = sub(right, matmul(p, matmul(a, right)))
+        moved = product(p, t, p)
+        left = product(p, p_h, t_h)
+        left = sub(left, product(left, a, p))
+        right = product(t_h, p_h, p)
+        right = sub(right, product(p, a, right))
         return p, add(sub(left, moved), right)
+
+
+def product(x: Value, y: Value, z: Value) -> Value:
+    """Multiply three matrices, first the two that make less work.
+
+    Of one with many more rows than columns and its adjoint, the square of the rows
+    never stands in between.
+    """
+    (a, b), (c, d) = x.shape[-2:], z.shape[-2:]
+    if a * c * (b + d) <= b * d * (a + c):
+        return matmul(matmul(x, y), z)
+    return matmul(x, matmul(y, z))
 
 
 def tolerance(rtol: float | None, a: Any) -> float:

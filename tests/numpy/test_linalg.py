@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pullback import jit
+from pullback import grad, jit, make_jaxpr
 from pullback import numpy as jnp
 from pullback.config import config
 from pullback.core.calling import as_value
@@ -250,3 +250,12 @@ def test_the_rank_of_a_vector_is_whether_it_is_not_zero():
     for x in ([0.0, 2.0], [0.0, 0.0], 3.0):
         rank = linalg.matrix_rank(jnp.array(x))
         assert int(rank) == np.linalg.matrix_rank(np.array(x))
+
+
+def test_no_derivative_of_a_tall_matrix_takes_the_square_of_its_rows():
+    a, b = np.ones((300, 4), "f4"), np.ones(300, "f4")
+    for f in (lambda a, b: linalg.lstsq(a, b)[0], lambda a, b: linalg.pinv(a) @ b):
+        for args in ((a, b), (a.T, b[:4])):
+            program = make_jaxpr(grad(lambda a, b: jnp.sum(f(a, b) ** 2)))(*args)
+            sizes = [v.aval.size for eqn in program.eqns for v in eqn.outputs]
+            assert max(sizes) == a.size

@@ -19,6 +19,7 @@ from pullback.core.trace import EVAL
 from pullback.custom.linear_call import linear_call
 from pullback.implicit.linear_operation import custom_linear_solve
 from pullback.primitives import (
+    banded,
     barrier,
     boxes,
     callbacks,
@@ -494,6 +495,10 @@ def plain_examples():
         "TriangularSolve": [
             (triangular(True, True, False, False, False), [square, right]),
             (triangular(False, False, True, False, True), [square, floats(2, 3)]),
+        ],
+        "TridiagonalSolve": [
+            (banded.TridiagonalSolve(), [floats(3), floats(3), floats(3), right]),
+            (banded.TridiagonalSolve(True), [*complexes(3, 3), complexes(3, 2)]),
         ],
         "Lu": [(linalg.Lu(), [square])],
         "PivotsToPermutation": [

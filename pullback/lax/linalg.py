@@ -19,8 +19,8 @@ from pullback.numpy import (
     ufuncs,
 )
 from pullback.numpy.arguments import static_int
+from pullback.primitives import banded, spectral, table
 from pullback.primitives import linalg as factors
-from pullback.primitives import spectral, table
 from pullback.transforms.vmap import vmap
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "svd",
     "symmetric_product",
     "triangular_solve",
+    "tridiagonal_solve",
 ]
 
 
@@ -189,6 +190,37 @@ def triangular_solve(
         unit_diagonal=unit_diagonal,
     )
     return shaping.squeeze(found, -1 if left_side else -2) if vector else found
+
+
+def tridiagonal_solve(
+    dl: Any, d: Any, du: Any, b: Any, *, perturb_singular: bool = False
+) -> Value:
+    """Solve A x = b for matrices of three diagonals, in time that grows as they do.
+
+    Row i of A x is dl[i] x[i - 1] + d[i] x[i] + du[i] x[i + 1]. Rows are exchanged
+    so that pivots stay large, by LAPACK's gtsv: the diagonal need not dominate. If A is
+    singular, x is nan. All four operands have derivatives.
+
+    Args:
+        dl: the diagonal below the main one [..., n]; dl[0] is not read.
+        d: the main diagonal [..., n].
+        du: the diagonal above it [..., n]; du[n - 1] is not read.
+        b: right sides [..., n, k] of the same leading axes and dtype.
+        perturb_singular: make pivots no smaller than rounding leaves them, eps times
+            the greatest, so that x is finite; compiled programs call the host for it.
+
+    Raises:
+        ShapeError: shapes are not those.
+        DtypeError: dtypes differ, or are not float32, float64 or complex.
+
+    Example:
+        >>> from pullback import lax, numpy as jnp
+        >>> side, middle = jnp.full(4, -1.0), jnp.full(4, 2.0)
+        >>> print(lax.linalg.tridiagonal_solve(side, middle, side, jnp.ones((4, 1))).T)
+        [[2. 3. 3. 2.]]
+    """
+    solve = banded.TridiagonalSolve(perturb_singular)
+    return solve(as_value(dl), as_value(d), as_value(du), as_value(b))
 
 
 def householder_product(a: Any, taus: Any) -> Value:

@@ -8,6 +8,7 @@ transposed, so that only forward derivatives are written.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -278,7 +279,11 @@ class TriangularSolve(MatrixOperation):
 
 
 def solve_beside(
-    solve: Primitive, a: Value, b: Value, dim: int, left_side: bool
+    solve: Callable[[Value, Value], Any],
+    a: Value,
+    b: Value,
+    dim: int,
+    left_side: bool,
 ) -> tuple[Value, int]:
     """Solve for mapped right sides and one matrix: they stand side by side."""
     b = move_axis(b, dim, len(b.shape) - 1 if left_side else len(b.shape) - 3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from pullback import enable_x64, jit, lax
+from pullback import enable_x64, jit, lax, make_jaxpr
 from pullback import numpy as jnp
 from pullback.errors import ArgumentError, ShapeError
 from tests.numpy.agreement import has_right_derivatives, normal
@@ -107,3 +107,20 @@ def test_derivatives_are_right():
     has_right_derivatives(lambda a: lax.linalg.eigh(a)[1], POSITIVE)
     has_right_derivatives(lambda a: lax.linalg.lu(a)[0], A)
     has_right_derivatives(lambda a: jnp.abs(lax.linalg.eig(a)[1]), A, tol=1e-4)
+
+
+def test_tridiagonal_systems_cost_no_matrix():
+    n = 5
+    side, middle, b = np.full(n, -1.0), np.full(n, 2.5), normal(n, 2)
+    matrix = np.diag(middle) + np.diag(side[1:], 1) + np.diag(side[1:], -1)
+    for f in (lax.linalg.tridiagonal_solve, jit(lax.linalg.tridiagonal_solve)):
+        same(matrix @ f(side, middle, side, np.float64(b)), b)
+    has_right_derivatives(lax.linalg.tridiagonal_solve, side, middle, side, b)
+    made = make_jaxpr(lax.linalg.tridiagonal_solve)(side, middle, side, np.float64(b))
+    assert [eqn.primitive.name for eqn in made.eqns] == ["tridiagonal_solve"]
+    flat = lax.linalg.tridiagonal_solve(
+        side * 0, middle * 0, side * 0, np.float64(b), perturb_singular=True
+    )
+    assert np.isfinite(flat).all()
+    with pytest.raises(ShapeError, match=r"x\[..., None\] makes one of vectors"):
+        lax.linalg.tridiagonal_solve(B, B, B, B)

@@ -77,6 +77,11 @@ def conjugate(x: Value) -> Value:
     return conj(x) if dtypes.is_complex(x.dtype) else x
 
 
+def real_part(x: Value) -> Value:
+    """Give the real part; real numbers are their own."""
+    return real(x) if dtypes.is_complex(x.dtype) else x
+
+
 def adjoint(x: Value) -> Value:
     """Transpose and conjugate the last two axes."""
     return conjugate(transposed(x))

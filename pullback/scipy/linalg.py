@@ -24,7 +24,7 @@ from pullback.numpy.contraction import matmul
 from pullback.numpy.norms import choice, matrices, matrix
 from pullback.numpy.shaping import broadcast_to
 from pullback.primitives import linalg as factors
-from pullback.primitives import row_order, table
+from pullback.primitives import row_order, spectral, table
 from pullback.primitives.linalg import as_column, identity
 from pullback.primitives.structural import reshape
 from pullback.scipy.matrix_functions import (
@@ -257,11 +257,16 @@ def qr(
     pivoting: bool = False,
     check_finite: bool = True,
 ) -> Any:
-    """Factor into Q and R; as `scipy.linalg.qr` without pivoting."""
-    choice("qr", "pivoting", pivoting, (False,))
+    """Factor into Q and R, and with `pivoting` the order of columns; as SciPy's.
+
+    Derivatives hold the order. `mode` is "full", "economic" or "r".
+    """
     choice("qr", "mode", mode, ("full", "economic", "r"))
-    q, r = linalg.qr(a, "reduced" if mode == "economic" else "complete")
-    return (r,) if mode == "r" else (q, r)
+    if pivoting:
+        found = spectral.pivoted_qr(matrix("qr", a), mode != "economic")
+    else:
+        found = linalg.qr(a, "reduced" if mode == "economic" else "complete")
+    return tuple(found[1:] if mode == "r" else found)
 
 
 def svd(
@@ -272,9 +277,12 @@ def svd(
     check_finite: bool = True,
     lapack_driver: str = "gesdd",
 ) -> Any:
-    """Give singular vectors and values; as `scipy.linalg.svd`."""
-    found = linalg.svd(a, full_matrices, compute_uv)
-    return tuple(found) if compute_uv else found
+    """Give singular vectors and values, by LAPACK's gesdd or gesvd; as SciPy's."""
+    choice("svd", "lapack_driver", lapack_driver, ("gesdd", "gesvd"))
+    x = matrix("svd", a)
+    if compute_uv:
+        return spectral.svd(x, full_matrices, lapack_driver)
+    return spectral.svdvals(x, lapack_driver)
 
 
 def eigh(

@@ -114,3 +114,24 @@ def test_errors_say_what_was_given():
         linalg.solve_triangular(as_value(A), as_value(B), 3)
     with pytest.raises(ShapeError, match=r"right side f64\[3\]"):
         linalg.solve_triangular(as_value(A), as_value(VECTOR[:3]))
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5)])
+@pytest.mark.parametrize("mode", ["full", "economic", "r"])
+def test_columns_are_ordered_with_their_factors(shape, mode):
+    a = np.random.default_rng(4).standard_normal(shape).astype(np.float32)
+    wanted = scipy.linalg.qr(a, mode=mode, pivoting=True)
+    for f in (linalg.qr, jit(linalg.qr, static_argnames=("mode", "pivoting"))):
+        found = f(as_value(a), mode=mode, pivoting=True)
+        for x, y in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(x, y, 1e-5, 1e-5)
+
+
+def test_either_routine_gives_singular_values():
+    a = np.random.default_rng(4).standard_normal((4, 3)).astype(np.float32)
+    for driver in ("gesdd", "gesvd"):
+        found = linalg.svd(as_value(a), lapack_driver=driver)
+        for x, y in zip(found, scipy.linalg.svd(a, lapack_driver=driver)):
+            np.testing.assert_allclose(x, y, 1e-5, 1e-5)
+    with pytest.raises(ArgumentError, match="lapack_driver='gesvdx'"):
+        linalg.svd(as_value(a), lapack_driver="gesvdx")

@@ -501,6 +501,10 @@ def plain_examples():
             (banded.TridiagonalSolve(), [floats(3), floats(3), floats(3), right]),
             (banded.TridiagonalSolve(True), [*complexes(3, 3), complexes(3, 2)]),
         ],
+        "BandedSolve": [
+            (banded.BandedSolve(0, 1), [floats(2, 3) + 2, right]),
+            (banded.BandedSolve(2, 1), [complexes(4, 3), complexes(3, 2)]),
+        ],
         "Lu": [(linalg.Lu(), [square])],
         "PivotsToPermutation": [
             (row_order.PivotsToPermutation(3), [np.array([2, 1, 2], np.int32)])

@@ -30,17 +30,21 @@ from pullback.primitives.lapack import (
 from pullback.primitives.linalg import (
     MatrixOperation,
     as_column,
+    as_row,
     solve_beside,
     unless_failed,
 )
 from pullback.primitives.recipes import check_same_dtype, lower_as
-from pullback.primitives.shaping import pad
-from pullback.primitives.structural import add_tangents, frozen, full
+from pullback.primitives.schur import HostMatrices
+from pullback.primitives.shaping import concatenate, pad, slice_in_dim
+from pullback.primitives.structural import add_tangents, frozen, full, reshape
 from pullback.primitives.table import mul, neg
 
 
 def moved_along(x: Value, places: int, axis: int = -1) -> Value:
     """Move entries along an axis to higher places, or lower ones; zeros come in."""
+    size = x.shape[axis]
+    places = max(-size, min(places, size))
     edges = [(0, 0, 0)] * len(x.shape)
     edges[axis] = (places, -places, 0)
     return pad(x, full((), 0, x.dtype), edges)
@@ -124,7 +128,9 @@ class TridiagonalSolve(MatrixOperation):
 def _solve_or_nan(b: Any, dl: Any, d: Any, du: Any) -> tuple[Any]:
     """Solve one system; nan if its matrix is singular."""
     gtsv = getattr(scipy_linalg.lapack, f"{letter_of(b.dtype)}gtsv")
-    *_, x, info = gtsv(dl[1:], d, du[:-1], b)
+    if len(d) > 1:  # SciPy wants one place in them even where none is read
+        dl, du = dl[1:], du[:-1]
+    *_, x, info = gtsv(dl, d, du, b)
     return (np.full_like(b, np.nan) if info else x,)
 
 
@@ -152,3 +158,71 @@ def _solve_perturbed(b: Any, dl: Any, d: Any, du: Any) -> tuple[Any]:
 
 
 tridiagonal_solve = TridiagonalSolve()
+
+
+@frozen
+class BandedSolve(HostMatrices):
+    """The x of A x = b, A given by some diagonals below and above the main one.
+
+    They are rows of one array: entry [above + i - j, j] is A[i, j].
+    """
+
+    below: int
+    above: int
+
+    linear = ((1,),)
+
+    def abstract(self, bands: Aval, b: Aval) -> Aval:
+        check_matrix("solve_banded", bands)
+        check_same_dtype((bands, b), "solve_banded")
+        *batch, count, n = bands.shape
+        if count != self.below + self.above + 1 or b.shape[:-1] != (*batch, n):
+            raise ShapeError(
+                f"solve_banded was given diagonals {bands}, {self.below} below and "
+                f"{self.above} above the main one, and a right side {b}.",
+                where=called_at(),
+                mend="Give diagonals [..., below + above + 1, n] and a right side [n] "
+                "or [..., n, k].",
+            )
+        return b.strong()
+
+    def one(self, bands: Any, b: Any) -> tuple[Any, ...]:
+        return (scipy_linalg.solve_banded((self.below, self.above), bands, b),)
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        (bands, b), (change, right) = primals, tangents
+        x = self(bands, b)
+        if not is_zero(change):
+            for row in range(self.below + self.above + 1):
+                term = mul(as_column(band(change, row)), x)
+                moved = moved_along(term, row - self.above, -2)
+                right = add_tangents(right, neg(moved))
+        return x, Zero(like=x) if is_zero(right) else self(bands, right)
+
+    def transpose(self, ct: Any, bands: Any, b: Any) -> Any:
+        rows = [
+            as_row(moved_along(band(bands, row), row - self.above))
+            for row in reversed(range(self.below + self.above + 1))
+        ]
+        turned = concatenate(rows, len(bands.shape) - 2)
+        return None, BandedSolve(self.above, self.below)(turned, ct)
+
+    def batch(self, size: int, operands: Any, dims: Any) -> Any:
+        if dims[0] is not None:
+            return MatrixOperation.batch(self, size, operands, dims)
+        return solve_beside(self, operands[0], operands[1], dims[1], True)
+
+
+def band(x: Value, row: int) -> Value:
+    """Give one of the diagonals that are rows of an array."""
+    found = slice_in_dim(x, row, row + 1, len(x.shape) - 2)
+    return reshape(found, (*x.shape[:-2], x.shape[-1]))
+
+
+def solve_banded(bands: Value, b: Value, below: int, above: int) -> Value:
+    """Solve A x = b for a matrix of some diagonals, which are rows of an array."""
+    if (below, above) != (1, 1):
+        return BandedSolve(below, above)(bands, b)
+    upper, middle, lower = (band(bands, row) for row in range(3))
+    dl, du = moved_along(lower, 1), moved_along(upper, -1)
+    return tridiagonal_solve(dl, middle, du, b)

@@ -6,7 +6,7 @@ import pytest
 from pullback import enable_x64, jit, make_jaxpr, vmap
 from pullback.core.calling import as_value
 from pullback.errors import DtypeError, ShapeError
-from pullback.primitives.banded import TridiagonalSolve, tridiagonal_solve
+from pullback.primitives.banded import BandedSolve, TridiagonalSolve, tridiagonal_solve
 from tests.rule_checks import check_rules_of
 
 RNG = np.random.default_rng(5)
@@ -34,12 +34,14 @@ PERTURBED = TridiagonalSolve(perturb_singular=True)
 
 @pytest.mark.parametrize("perturb", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("batch", [(), (2,)])
 @pytest.mark.parametrize("n", [1, 2, 3, 7])
-def test_tridiagonal_systems_are_solved(n, dtype, perturb):
+def test_tridiagonal_systems_are_solved(n, batch, dtype, perturb):
     with enable_x64():
-        dl, d, du = (draw(2, n, dtype=dtype) for _ in range(3))
-        b = draw(2, n, 3, dtype=dtype)
-        want = np.stack([by_dense(*one) for one in zip(dl, d, du, b)])
+        dl, d, du = (draw(*batch, n, dtype=dtype) for _ in range(3))
+        b = draw(*batch, n, 3, dtype=dtype)
+        singles = zip(dl, d, du, b) if batch else [(dl, d, du, b)]
+        want = np.stack([by_dense(*one) for one in singles]).reshape(b.shape)
         tol = 2e-4 if b.real.dtype == np.float32 else 1e-10
         for way in WAYS:
             x = way(TridiagonalSolve(perturb))(*map(as_value, (dl, d, du, b)))
@@ -123,3 +125,5 @@ def test_tridiagonal_errors_name_types():
     whole = as_value(np.ones(3, np.int32))
     with pytest.raises(DtypeError, match="does not take dtype int32"):
         tridiagonal_solve(whole, whole, whole, as_value(right.astype(np.int32)))
+    with pytest.raises(ShapeError, match="1 below and 0 above the main one"):
+        BandedSolve(1, 0)(as_value(right), as_value(right))

@@ -19,6 +19,7 @@ from pullback.core.trace import EVAL
 from pullback.custom.linear_call import linear_call
 from pullback.implicit.linear_operation import custom_linear_solve
 from pullback.primitives import (
+    banded,
     barrier,
     boxes,
     callbacks,
@@ -34,6 +35,7 @@ from pullback.primitives import (
     random_bits,
     recurrence,
     reduction,
+    reflections,
     rejection,
     row_order,
     schur,
@@ -495,6 +497,14 @@ def plain_examples():
             (triangular(True, True, False, False, False), [square, right]),
             (triangular(False, False, True, False, True), [square, floats(2, 3)]),
         ],
+        "TridiagonalSolve": [
+            (banded.TridiagonalSolve(), [floats(3), floats(3), floats(3), right]),
+            (banded.TridiagonalSolve(True), [*complexes(3, 3), complexes(3, 2)]),
+        ],
+        "BandedSolve": [
+            (banded.BandedSolve(0, 1), [floats(2, 3) + 2, right]),
+            (banded.BandedSolve(2, 1), [complexes(4, 3), complexes(3, 2)]),
+        ],
         "Lu": [(linalg.Lu(), [square])],
         "PivotsToPermutation": [
             (row_order.PivotsToPermutation(3), [np.array([2, 1, 2], np.int32)])
@@ -510,13 +520,18 @@ def plain_examples():
             (linalg.SlogDet(), [complexes(2, 3, 3)]),
         ],
         "Qr": [(spectral.Qr(False), [floats(4, 3)])],
+        "PivotedQr": [(spectral.PivotedQr(False), [floats(4, 3)])],
         "Eigh": [(spectral.Eigh(), [symmetric])],
         "Svd": [(spectral.Svd(False, False), [floats(4, 3)])],
         "Eig": [(spectral.Eig(False), [np.diag(np.float32([1, 3, 7])) + 0.1 * square])],
         "Pinv": [(spectral.Pinv(), [floats(4, 3)])],
         "Schur": [(schur.Schur(), [y]) for y in (symmetric, complexes(2, 3, 3))],
         "ComplexSchur": [(schur.ComplexSchur(), [square, square])],
-        "Hessenberg": [(schur.Hessenberg(), [symmetric])],
+        "Hessenberg": [(reflections.Hessenberg(), [symmetric])],
+        "Tridiagonal": [
+            (reflections.Tridiagonal(), [symmetric]),
+            (reflections.Tridiagonal(False), [complexes(2, 3, 3)]),
+        ],
         "Sylvester": [(schur.sylvester, [square, positive_definite(n=2), right])],
         "SquareRoot": [(schur.square_root, [symmetric])],
         "RandomSeed": [(random_bits.RandomSeed(), [np.int32(7)])],

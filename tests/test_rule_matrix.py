@@ -53,6 +53,7 @@ BASES = {
     "Repeated": "operations that run a function again",
     "MatrixOperation": "a batch axis that becomes the leading axis",
     "HostMatrices": "functions of single NumPy matrices",
+    "Form": "forms that matrices do not determine",
     "KeyOperation": "operations on keys of random numbers",
     "ReduceWindow": "reductions over windows",
     "ReduceWindowExtremum": "maximum and minimum over windows",
@@ -134,6 +135,7 @@ REFUSED_DERIVATIVES = {
     ("ComplexSchur", 0): FORM,
     ("ComplexSchur", 1): FORM,
     ("Hessenberg", 0): FORM,
+    ("Tridiagonal", 0): FORM,
     ("PureCallback", 0): FOREIGN,
     ("IOCallback", 0): FOREIGN,
 }

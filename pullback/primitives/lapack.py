@@ -27,6 +27,11 @@ _LETTERS = {
 }
 
 
+def letter_of(dtype: dtypes.Dtype) -> str:
+    """Give the letter that begins the names of routines for a dtype."""
+    return _LETTERS[dtype]
+
+
 def check_matrix(name: str, x: Aval, square: bool = False) -> None:
     """Raise unless a type is one of (square) matrices of a dtype LAPACK knows."""
     if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
@@ -88,7 +93,7 @@ def emit_lapack(
     Args:
         ctx: the emitter.
         routine: the routine without its dtype's letter: "getrf".
-        operands: the emitter's operands, all matrices but vectors `tau`.
+        operands: the emitter's operands, matrices, and vectors of one axis less.
         outs: the types of the results, `Matrix` for those that are column-major.
         aliases: pairs (result, operand) that share memory.
         attributes: the routine's options, characters as they are.
@@ -103,7 +108,7 @@ def emit_lapack(
         return [ctx.constant(0, getattr(o, "aval", o)) for o in outs]
     letter = _LETTERS[operands[0].aval.dtype]
     typed = [o if isinstance(o, Matrix) else _Vector(o) for o in outs]
-    rank = operands[0].aval.ndim
+    rank = max(x.aval.ndim for x in operands)
     ins = [Matrix(x.aval) if x.aval.ndim == rank else _Vector(x.aval) for x in operands]
     shared = ", ".join(
         "#stablehlo.output_operand_alias<output_tuple_indices = "

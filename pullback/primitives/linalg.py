@@ -8,6 +8,7 @@ transposed, so that only forward derivatives are written.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,11 @@ def transposed(x: Value) -> Value:
 def conjugate(x: Value) -> Value:
     """Conjugate complex numbers; real ones are their own conjugates."""
     return conj(x) if dtypes.is_complex(x.dtype) else x
+
+
+def real_part(x: Value) -> Value:
+    """Give the real part; real numbers are their own."""
+    return real(x) if dtypes.is_complex(x.dtype) else x
 
 
 def adjoint(x: Value) -> Value:
@@ -278,7 +284,11 @@ class TriangularSolve(MatrixOperation):
 
 
 def solve_beside(
-    solve: Primitive, a: Value, b: Value, dim: int, left_side: bool
+    solve: Callable[[Value, Value], Any],
+    a: Value,
+    b: Value,
+    dim: int,
+    left_side: bool,
 ) -> tuple[Value, int]:
     """Solve for mapped right sides and one matrix: they stand side by side."""
     b = move_axis(b, dim, len(b.shape) - 1 if left_side else len(b.shape) - 3)

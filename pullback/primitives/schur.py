@@ -1,13 +1,13 @@
-"""Schur and Hessenberg forms, and what they compute: Sylvester's equation, roots.
+"""Schur forms, and what they compute: Sylvester's equation, roots.
 
-Values are SciPy's; compiled programs call it back, since the compiler has no such
-operation. The forms themselves have no derivative here. What is made of them has: it
-is written without them.
+Values are SciPy's; where LAPACK alone does not give them, compiled programs call it
+back. The forms themselves have no derivative here. What is made of them has: it is
+written without them.
 """
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -16,13 +16,14 @@ from pullback.core.aval import Aval
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.core.zero import Zero, is_zero
-from pullback.errors import MissingDerivative, ShapeError
+from pullback.errors import ShapeError
 from pullback.lazy import scipy_linalg
 from pullback.primitives.callbacks import emit_callback
 from pullback.primitives.contraction import matmul
-from pullback.primitives.lapack import check_matrix, over_batch
-from pullback.primitives.linalg import MatrixOperation, transposed
-from pullback.primitives.recipes import check_same_dtype
+from pullback.primitives.lapack import Matrix, check_matrix, emit_lapack, over_batch
+from pullback.primitives.linalg import MatrixOperation, transposed, unless_failed
+from pullback.primitives.recipes import check_same_dtype, lower_as
+from pullback.primitives.reflections import Form
 from pullback.primitives.structural import add_tangents, frozen
 from pullback.primitives.table import convert, neg
 
@@ -69,39 +70,44 @@ class HostMatrices(MatrixOperation):
         found = emit_callback(ctx, call, operands, outs, False)
         return found if self.multiple else found[0]
 
-    def refuse(self, primals: Any, tangents: Any) -> NoReturn:
-        """Say that there is no derivative."""
-        raise MissingDerivative(
-            f"{self.name} of {primals[0].aval} has no derivative: the form is not "
-            "determined by the matrix.",
-            where=called_at(),
-            mend="Differentiate what is made of it: eigenvalues by eigvals, functions "
-            "of matrices by funm, sqrtm or expm.",
-        )
-
 
 @frozen
-class Schur(HostMatrices):
-    """A = Z T Z^H, T triangular; for real forms with blocks of two on the diagonal."""
+class Schur(Form, HostMatrices):
+    """A = Z T Z^H, T triangular; for real forms with blocks of two on the diagonal.
 
-    multiple = True
+    Without `vectors` it gives T only.
+    """
+
+    vectors: bool = True
 
     def abstract(self, a: Aval) -> list[Aval]:
         check_matrix("schur", a, square=True)
-        return [a.strong(), a.strong()]
+        return [a.strong(), a.strong()] if self.vectors else [a.strong()]
 
     def one(self, a: Any) -> tuple[Any, ...]:
         kind = "complex" if a.dtype.kind == "c" else "real"
         return tuple(scipy_linalg.schur(a, kind))
 
-    jvp = HostMatrices.refuse
+    def lower(self, ctx: Any, a: Any) -> Any:
+        w = Aval(a.aval.shape[:-1], a.aval.dtype)
+        count = Aval(a.aval.shape[:-2], dtypes.int32)
+        parts = [w] if dtypes.is_complex(w.dtype) else [w, w]
+        t, z, *_, info = emit_lapack(
+            ctx,
+            "gees",
+            [a],
+            [Matrix(a.aval), Matrix(a.aval), *parts, count, count],
+            [(0, 0)],
+            mode="V" if self.vectors else "N",
+            sort="N",
+        )
+        found = [t, z] if self.vectors else [t]
+        return [lower_as(ctx, lambda x, i: unless_failed(i, x), x, info) for x in found]
 
 
 @frozen
-class ComplexSchur(HostMatrices):
+class ComplexSchur(Form, HostMatrices):
     """The complex Schur form of a real one: of T and Z."""
-
-    multiple = True
 
     def abstract(self, t: Aval, z: Aval) -> list[Aval]:
         check_matrix("rsf2csf", t, square=True)
@@ -117,24 +123,6 @@ class ComplexSchur(HostMatrices):
 
     def one(self, t: Any, z: Any) -> tuple[Any, ...]:
         return tuple(scipy_linalg.rsf2csf(t, z))
-
-    jvp = HostMatrices.refuse
-
-
-@frozen
-class Hessenberg(HostMatrices):
-    """A = Q H Q^H, H zero below its first subdiagonal."""
-
-    multiple = True
-
-    def abstract(self, a: Aval) -> list[Aval]:
-        check_matrix("hessenberg", a, square=True)
-        return [a.strong(), a.strong()]
-
-    def one(self, a: Any) -> tuple[Any, ...]:
-        return tuple(scipy_linalg.hessenberg(a, calc_q=True))
-
-    jvp = HostMatrices.refuse
 
 
 @frozen
@@ -196,19 +184,12 @@ sylvester = Sylvester()
 square_root = SquareRoot()
 
 
-def schur(a: Value) -> tuple[Value, Value]:
-    """Give T and Z."""
-    t, z = Schur()(a)
-    return t, z
+def schur(a: Value, vectors: bool = True) -> tuple[Value, ...]:
+    """Give T and Z, or T only."""
+    return tuple(Schur(vectors)(a))
 
 
 def complex_schur(t: Value, z: Value) -> tuple[Value, Value]:
     """Give the complex form of a real one."""
     t, z = ComplexSchur()(t, z)
     return t, z
-
-
-def hessenberg(a: Value) -> tuple[Value, Value]:
-    """Give H and Q."""
-    h, q = Hessenberg()(a)
-    return h, q

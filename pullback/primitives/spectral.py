@@ -8,7 +8,7 @@ of symmetric functions of the values are right.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.core.zero import Zero, is_zero
 from pullback.errors import MissingDerivative
+from pullback.lazy import scipy_linalg
 from pullback.primitives.contraction import matmul
 from pullback.primitives.creation import broadcasted_iota
 from pullback.primitives.diagonal import diagonal, on_diagonal
@@ -28,14 +29,17 @@ from pullback.primitives.linalg import (
     adjoint,
     as_column,
     as_row,
+    real_part,
     resize,
     solve,
+    transposed,
     triangle,
     triangular_solve,
     unless_failed,
 )
 from pullback.primitives.recipes import lower_as
 from pullback.primitives.reduction import argmax
+from pullback.primitives.row_order import permute_rows
 from pullback.primitives.shaping import slice_in_dim
 from pullback.primitives.structural import frozen, reduce_sum
 from pullback.primitives.table import (
@@ -54,11 +58,6 @@ from pullback.primitives.table import (
     stop_gradient,
     sub,
 )
-
-
-def real_part(x: Value) -> Value:
-    """Give the real part; real numbers are their own."""
-    return real(x) if dtypes.is_complex(x.dtype) else x
 
 
 def like_matrix(x: Value, a: Value) -> Value:
@@ -127,44 +126,54 @@ class Qr(MatrixOperation):
         return np.linalg.qr(a, "complete" if self.full_matrices else "reduced")
 
     def lower(self, ctx: Any, a: Any) -> Any:
-        q_aval, _ = self.abstract(a.aval)
         *batch, rows, columns = a.aval.shape
         tau = Aval((*batch, min(rows, columns)), a.aval.dtype)
         packed, tau = emit_lapack(ctx, "geqrf", [a], [Matrix(a.aval), tau], [(0, 0)])
-        inner = q_aval.shape[-1]
-        reflectors = lower_as(ctx, lambda x: resize(x, rows, inner), packed)
-        routine = "ungqr" if dtypes.is_complex(a.aval.dtype) else "orgqr"
-        (q,) = emit_lapack(ctx, routine, [reflectors, tau], [Matrix(q_aval)], [(0, 0)])
-        r = lower_as(ctx, lambda x: triangle(resize(x, inner, columns), False), packed)
-        return [q, r]
+        return emit_orthogonal(ctx, packed, tau, self.abstract(a.aval))
 
     def jvp(self, primals: Any, tangents: Any) -> Any:
         (a,), (t,) = primals, tangents
-        rows, columns = a.shape[-2:]
         q, r = self(a)
         if is_zero(t):
             return [q, r], [Zero(like=q), Zero(like=r)]
-        if self.full_matrices and rows > columns:
-            raise MissingDerivative(
-                f"qr of a matrix {a.aval} with full_matrices has no derivative: the "
-                "columns of Q beyond the matrix's are not determined by it.",
-                where=called_at(),
-                mend="Use mode='reduced'.",
-            )
-        # Walter and Lehmann, On higher-order derivatives of QR decomposition of real
-        # matrices (2012). A wide matrix has the Q of its leading columns.
-        short = min(rows, columns)
-        axis = len(a.shape) - 1
-        first = slice_in_dim(r, 0, short, axis)
-        change = triangular_solve(first, slice_in_dim(t, 0, short, axis))
-        inner = matmul(adjoint(q), change)
-        below = triangle(inner, True, 1)
-        turn = sub(below, adjoint(below))
-        if dtypes.is_complex(a.dtype):
-            turn = add(turn, select(on_diagonal(short, short), phase(inner), 0.0))
-        q_dot = add(matmul(q, sub(turn, inner)), change)
-        r_dot = sub(matmul(adjoint(q), t), matmul(turn, r))
-        return [q, r], [q_dot, triangle(r_dot, False)]
+        return [q, r], qr_tangents(q, r, t)
+
+
+def emit_orthogonal(ctx: Any, packed: Any, tau: Any, avals: Sequence[Aval]) -> Any:
+    """Emit Q and R, of which LAPACK gave R above reflections, and their factors."""
+    rows, inner = avals[0].shape[-2:]
+    columns = avals[1].shape[-1]
+    reflectors = lower_as(ctx, lambda x: resize(x, rows, inner), packed)
+    routine = "ungqr" if dtypes.is_complex(packed.aval.dtype) else "orgqr"
+    (q,) = emit_lapack(ctx, routine, [reflectors, tau], [Matrix(avals[0])], [(0, 0)])
+    r = lower_as(ctx, lambda x: triangle(resize(x, inner, columns), False), packed)
+    return [q, r]
+
+
+def qr_tangents(q: Value, r: Value, t: Value) -> list[Value]:
+    """Give the tangents of Q and R, given that of the matrix."""
+    rows, columns = t.shape[-2:]
+    if q.shape[-1] > columns:
+        raise MissingDerivative(
+            f"qr of a matrix {t.aval} with full_matrices has no derivative: the "
+            "columns of Q beyond the matrix's are not determined by it.",
+            where=called_at(),
+            mend="Use mode='reduced'.",
+        )
+    # Walter and Lehmann, On higher-order derivatives of QR decomposition of real
+    # matrices (2012). A wide matrix has the Q of its leading columns.
+    short = min(rows, columns)
+    axis = len(t.shape) - 1
+    first = slice_in_dim(r, 0, short, axis)
+    change = triangular_solve(first, slice_in_dim(t, 0, short, axis))
+    inner = matmul(adjoint(q), change)
+    below = triangle(inner, True, 1)
+    turn = sub(below, adjoint(below))
+    if dtypes.is_complex(t.dtype):
+        turn = add(turn, select(on_diagonal(short, short), phase(inner), 0.0))
+    q_dot = add(matmul(q, sub(turn, inner)), change)
+    r_dot = sub(matmul(adjoint(q), t), matmul(turn, r))
+    return [q_dot, triangle(r_dot, False)]
 
 
 def phase(x: Value) -> Value:
@@ -176,6 +185,63 @@ def qr(a: Value, full_matrices: bool = False) -> tuple[Value, Value]:
     """Factor `a` into Q and R."""
     q, r = Qr(full_matrices)(a)
     return q, r
+
+
+@frozen
+class PivotedQr(MatrixOperation):
+    """A with columns in an order is Q R, where the diagonal of R descends in size.
+
+    Gives Q, R and the order: column i is A's column `order[i]`. Q is square if
+    `full_matrices`. The derivative is that with the order held.
+    """
+
+    full_matrices: bool
+
+    multiple = True
+
+    def abstract(self, a: Aval) -> list[Aval]:
+        order = Aval((*a.shape[:-2], *a.shape[-1:]), dtypes.int32)
+        return [*Qr(self.full_matrices).abstract(a), order]
+
+    def eager(self, a: Any) -> Any:
+        if not a.size:
+            return [np.zeros(x.shape, x.dtype) for x in self.abstract(a)]
+        mode = "full" if self.full_matrices else "economic"
+
+        def one(a: Any) -> tuple[Any, ...]:
+            options = {"mode": mode, "pivoting": True, "check_finite": False}
+            q, r, order = scipy_linalg.qr(a, **options)
+            return q, r, order.astype(np.int32)
+
+        return over_batch(one, a)
+
+    def lower(self, ctx: Any, a: Any) -> Any:
+        *batch, rows, columns = a.aval.shape
+        *factors, order = self.abstract(a.aval)
+        tau = Aval((*batch, min(rows, columns)), a.aval.dtype)
+        packed, order, tau = emit_lapack(
+            ctx,
+            "geqp3",
+            [a, ctx.constant(0, order)],
+            [Matrix(a.aval), order, tau],
+            [(0, 0), (1, 1)],
+        )
+        places = lower_as(ctx, lambda p: sub(p, 1), order)
+        return [*emit_orthogonal(ctx, packed, tau, factors), places]
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        (a,), (t,) = primals, tangents
+        q, r, order = self(a)
+        if is_zero(t):
+            return [q, r, order], [Zero(like=x) for x in (q, r, order)]
+        moved = transposed(permute_rows(transposed(t), order))
+        return [q, r, order], [*qr_tangents(q, r, moved), Zero(like=order)]
+
+
+def pivoted_qr(a: Value, full_matrices: bool = False) -> tuple[Value, Value, Value]:
+    """Factor `a` with its columns in an order: give Q, R, and the order."""
+    q, r, order = PivotedQr(full_matrices)(a)
+    return q, r, order
 
 
 # -- Hermitian eigenvalues -------------------------------------------------------------
@@ -257,10 +323,12 @@ class Svd(MatrixOperation):
     """A = U diag(s) V^H with descending s: gives U, s, V^H, or s only if not `vectors`.
 
     U and V^H are square if `full_matrices`, else they have min(m, n) vectors.
+    `routine` is LAPACK's: "gesdd", which divides and conquers, or "gesvd".
     """
 
     full_matrices: bool = False
     vectors: bool = True
+    routine: str = "gesdd"
 
     multiple = True
 
@@ -283,16 +351,27 @@ class Svd(MatrixOperation):
 
     def numpy(self, a: Any) -> tuple[Any, ...]:
         """Call NumPy, which raises where it does not converge."""
+        if self.routine != "gesdd":
+            return tuple(over_batch(self.scipy, a))
         if self.vectors:
             return tuple(np.linalg.svd(a, self.full_matrices))
         return (np.linalg.svd(a, compute_uv=False),)
+
+    def scipy(self, a: Any) -> tuple[Any, ...]:
+        """Call SciPy, which has all routines, for one matrix."""
+        options = {"lapack_driver": self.routine, "check_finite": False}
+        if not self.vectors:
+            return (scipy_linalg.svd(a, compute_uv=False, **options),)
+        return tuple(scipy_linalg.svd(a, self.full_matrices, **options))
 
     def lower(self, ctx: Any, a: Any) -> Any:
         u, s, vh = Svd(self.full_matrices).abstract(a.aval)
         info = Aval(a.aval.shape[:-2], dtypes.int32)
         mode = "N" if not self.vectors else "A" if self.full_matrices else "S"
         outs: list[Any] = [Matrix(a.aval), s, Matrix(u), Matrix(vh), info]
-        _, s, u, vh, info = emit_lapack(ctx, "gesdd", [a], outs, [(0, 0)], mode=mode)
+        _, s, u, vh, info = emit_lapack(
+            ctx, self.routine, [a], outs, [(0, 0)], mode=mode
+        )
         found = [u, s, vh] if self.vectors else [s]
         return [lower_as(ctx, lambda x, i: unless_failed(i, x), x, info) for x in found]
 
@@ -309,7 +388,7 @@ class Svd(MatrixOperation):
                 where=called_at(),
                 mend="Use full_matrices=False.",
             )
-        u, s, vh = Svd()(a)
+        u, s, vh = Svd(routine=self.routine)(a)
         inner = matmul(matmul(adjoint(u), t), adjoint(vh))
         s_dot = real_part(diagonal(inner))
         if not self.vectors:
@@ -357,15 +436,17 @@ def svd_vector_tangents(a: Value, t: Value, factors: Any, inner: Value) -> Any:
     return u_dot, adjoint(v_dot)
 
 
-def svd(a: Value, full_matrices: bool = False) -> tuple[Value, Value, Value]:
+def svd(
+    a: Value, full_matrices: bool = False, routine: str = "gesdd"
+) -> tuple[Value, Value, Value]:
     """Give U, the descending singular values, and V^H."""
-    u, s, vh = Svd(full_matrices)(a)
+    u, s, vh = Svd(full_matrices, True, routine)(a)
     return u, s, vh
 
 
-def svdvals(a: Value) -> Value:
+def svdvals(a: Value, routine: str = "gesdd") -> Value:
     """Give the singular values, descending."""
-    return Svd(False, False)(a)[0]
+    return Svd(False, False, routine)(a)[0]
 
 
 # -- eigenvalues of any square matrix --------------------------------------------------

@@ -16,16 +16,19 @@ import numpy as np
 from pullback import dtypes
 from pullback.calls.cond import cond
 from pullback.calls.loops import scan
+from pullback.core.calling import as_value
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ShapeError
 from pullback.numpy import linalg, reductions
+from pullback.numpy.arguments import static_int
 from pullback.numpy.contraction import matmul
 from pullback.numpy.norms import choice, matrices, matrix
 from pullback.numpy.shaping import broadcast_to
+from pullback.primitives import banded, row_order, spectral, table
 from pullback.primitives import linalg as factors
-from pullback.primitives import row_order, table
 from pullback.primitives.linalg import as_column, identity
+from pullback.primitives.shaping import concatenate
 from pullback.primitives.structural import reshape
 from pullback.scipy.matrix_functions import (
     eigh_tridiagonal,
@@ -94,8 +97,10 @@ __all__ = [
     "rsf2csf",
     "schur",
     "solve",
+    "solve_banded",
     "solve_sylvester",
     "solve_triangular",
+    "solveh_banded",
     "sqrtm",
     "svd",
     "toeplitz",
@@ -249,6 +254,95 @@ def solve(
     return linalg.solve(a, b)
 
 
+def solve_banded(
+    l_and_u: tuple[int, int],
+    ab: Any,
+    b: Any,
+    overwrite_ab: bool = False,
+    overwrite_b: bool = False,
+    check_finite: bool = True,
+) -> Value:
+    """Solve a x = b for matrices of few diagonals; as `scipy.linalg.solve_banded`.
+
+    Rows are exchanged, as in SciPy's. Compiled programs call the host for it, but with
+    (1, 1). x is nan where a matrix is singular, or not finite.
+
+    Args:
+        l_and_u: how many diagonals are below and above the main one.
+        ab: the diagonals [..., l + u + 1, n]: ab[u + i - j, j] is a[i, j].
+        b: a vector [n], or matrices of right sides [..., n, k].
+        overwrite_ab, overwrite_b, check_finite: change nothing.
+
+    Raises:
+        ShapeError: shapes are not those.
+    """
+    below, above = (static_int(k, "solve_banded", "l_and_u") for k in l_and_u)
+    ab, b = matrices("solve_banded", ab, b)
+    return _solved(ab, b, below, above, "solve_banded")
+
+
+def solveh_banded(
+    ab: Any,
+    b: Any,
+    overwrite_ab: bool = False,
+    overwrite_b: bool = False,
+    lower: bool = False,
+    check_finite: bool = True,
+) -> Value:
+    """Solve a x = b for Hermitian matrices of few diagonals; as SciPy's.
+
+    The other half is filled in for `solve_banded`: the matrix need not be positive
+    definite.
+
+    Args:
+        ab: the diagonals [..., u + 1, n], the upper ones with ab[u + i - j, j] a[i, j],
+            or the lower ones with ab[i - j, j] a[i, j].
+        b: a vector [n], or matrices of right sides [..., n, k].
+        overwrite_ab, overwrite_b, check_finite: change nothing.
+        lower: whether the lower diagonals are given.
+
+    Raises:
+        ShapeError: shapes are not those.
+    """
+    ab, b = matrices("solveh_banded", ab, b)
+    count = matrix("solveh_banded", ab).shape[-2] - 1
+    half = [banded.band(ab, row) for row in range(count + 1)]
+    given = half if lower else half[::-1]
+    sign = 1 if lower else -1
+    other = [
+        factors.conjugate(banded.moved_along(row, sign * places))
+        for places, row in enumerate(given)
+    ]
+    main = table.convert(factors.real_part(given[0]), ab.dtype)
+    one, two = (other, given) if lower else (given, other)
+    rows = [*one[:0:-1], main, *two[1:]]
+    full = concatenate([factors.as_row(row) for row in rows], len(ab.shape) - 2)
+    return _solved(full, b, count, count, "solveh_banded")
+
+
+def _solved(ab: Value, b: Value, below: int, above: int, who: str) -> Value:
+    """Solve for matrices of diagonals, with leading axes that broadcast."""
+    vector = len(b.shape) == 1
+    right = as_column(b) if vector else b
+    n = ab.shape[-1] if len(ab.shape) > 1 else -1
+    if n < 0 or ab.shape[-2] != below + above + 1 or right.shape[-2:-1] != (n,):
+        raise ShapeError(
+            f"{who} was given diagonals {ab.aval}, {below} below and {above} above the "
+            f"main one, and a right side {b.aval}.",
+            where=called_at(),
+            mend="Give diagonals [..., below + above + 1, n] and a right side [n] or "
+            "[..., n, k].",
+        )
+    places = np.arange(-above, below + 1)[:, None] + np.arange(n)
+    read = as_value((places >= 0) & (places < n))
+    ab = table.select(broadcast_to(read, ab.shape), ab, 0.0)
+    batch = np.broadcast_shapes(ab.shape[:-2], right.shape[:-2])
+    right = broadcast_to(right, (*batch, *right.shape[-2:]))
+    ab = broadcast_to(ab, (*batch, *ab.shape[-2:]))
+    x = banded.solve_banded(ab, right, below, above)
+    return reshape(x, x.shape[:-1]) if vector else x
+
+
 def qr(
     a: Any,
     overwrite_a: bool = False,
@@ -257,11 +351,16 @@ def qr(
     pivoting: bool = False,
     check_finite: bool = True,
 ) -> Any:
-    """Factor into Q and R; as `scipy.linalg.qr` without pivoting."""
-    choice("qr", "pivoting", pivoting, (False,))
+    """Factor into Q and R, and with `pivoting` the order of columns; as SciPy's.
+
+    Derivatives hold the order. `mode` is "full", "economic" or "r".
+    """
     choice("qr", "mode", mode, ("full", "economic", "r"))
-    q, r = linalg.qr(a, "reduced" if mode == "economic" else "complete")
-    return (r,) if mode == "r" else (q, r)
+    if pivoting:
+        found = spectral.pivoted_qr(matrix("qr", a), mode != "economic")
+    else:
+        found = linalg.qr(a, "reduced" if mode == "economic" else "complete")
+    return tuple(found[1:] if mode == "r" else found)
 
 
 def svd(
@@ -272,9 +371,12 @@ def svd(
     check_finite: bool = True,
     lapack_driver: str = "gesdd",
 ) -> Any:
-    """Give singular vectors and values; as `scipy.linalg.svd`."""
-    found = linalg.svd(a, full_matrices, compute_uv)
-    return tuple(found) if compute_uv else found
+    """Give singular vectors and values, by LAPACK's gesdd or gesvd; as SciPy's."""
+    choice("svd", "lapack_driver", lapack_driver, ("gesdd", "gesvd"))
+    x = matrix("svd", a)
+    if compute_uv:
+        return spectral.svd(x, full_matrices, lapack_driver)
+    return spectral.svdvals(x, lapack_driver)
 
 
 def eigh(

@@ -17,8 +17,8 @@ from pullback.numpy.creation import diag
 from pullback.numpy.norms import matrices, matrix
 from pullback.numpy.promotion import promote_arrays, real_arguments
 from pullback.numpy.shaping import broadcast_to
+from pullback.primitives import reflections, spectral, table
 from pullback.primitives import schur as forms
-from pullback.primitives import spectral, table
 from pullback.primitives.linalg import adjoint, as_row
 from pullback.primitives.structural import reshape
 
@@ -49,7 +49,8 @@ def schur(a: Any, output: str = "real") -> tuple[Value, Value]:
     x = matrix("schur", a, square=True)
     if output == "complex":
         x = table.convert(x, dtypes.complex_dtype(x.dtype))
-    return forms.schur(x)
+    t, z = forms.schur(x)
+    return t, z
 
 
 def rsf2csf(T: Any, Z: Any, check_finite: bool = True) -> tuple[Value, Value]:
@@ -69,7 +70,7 @@ def hessenberg(
 
     It has no derivative.
     """
-    h, q = forms.hessenberg(matrix("hessenberg", a, square=True))
+    h, q = reflections.hessenberg(matrix("hessenberg", a, square=True))
     return (h, q) if calc_q else h
 
 
@@ -208,12 +209,14 @@ def qr_multiply(
     conjugate: bool = False,
     overwrite_a: bool = False,
     overwrite_c: bool = False,
-) -> tuple[Value, Value]:
-    """Give c Q (or Q c for mode "left") and R of a = Q R; as SciPy's, not pivoting."""
+) -> tuple[Value, ...]:
+    """Give c Q (or Q c for mode "left") and R of a = Q R; as SciPy's.
+
+    With `pivoting` the order of the columns of `a` is given too.
+    """
     option("qr_multiply", "mode", mode, ("right", "left"))
-    option("qr_multiply", "pivoting", pivoting, (False,))
     a, c = promote_arrays("qr_multiply", matrix("qr_multiply", a), c, inexact=True)
-    q, r = spectral.qr(a)
+    q, *rest = (spectral.pivoted_qr if pivoting else spectral.qr)(a)
     if conjugate and dtypes.is_complex(q.dtype):
         q = table.conj(q)
     rows, inner = q.shape[-2:]
@@ -224,7 +227,7 @@ def qr_multiply(
             f"was given a {a.aval} and c {c.aval} for mode={mode!r}.",
             f"Give c {'rows' if mode == 'left' else 'columns'} of number {wanted}.",
         )
-    return (matmul(q, c) if mode == "left" else matmul(c, q)), r
+    return (matmul(q, c) if mode == "left" else matmul(c, q)), *rest
 
 
 def eigh_tridiagonal(

@@ -44,6 +44,45 @@ def test_qr_has_right_rules(shape, dtype):
 
 
 @DTYPES
+@SHAPES
+@pytest.mark.parametrize("full", [False, True])
+def test_factors_with_ordered_columns_rebuild_the_matrix(shape, full, dtype):
+    a = matrix(2, *shape, dtype=dtype)
+    for q, r, order in both(spectral.PivotedQr(full), a):
+        moved = np.take_along_axis(a, order[:, None], -1)
+        np.testing.assert_allclose(q @ r, moved, atol=1e-12)
+        sizes = np.abs(np.diagonal(r, axis1=-2, axis2=-1))
+        assert (np.diff(sizes) <= 1e-12).all()
+
+
+@DTYPES
+@SHAPES
+def test_qr_with_ordered_columns_has_right_rules(shape, dtype):
+    check_rules_of(
+        lambda a: list(spectral.pivoted_qr(a)[:2]),
+        matrix(*shape, dtype=dtype),
+        order=1,
+        tol=1e-5,
+    )
+
+
+def test_factors_with_ordered_columns_of_nothing():
+    for q, r, order in both(spectral.PivotedQr(False), np.zeros((0, 3, 2))):
+        assert (q.shape, r.shape, order.shape) == ((0, 3, 2), (0, 2, 2), (0, 2))
+
+
+@DTYPES
+@pytest.mark.parametrize("vectors", [True, False])
+def test_both_routines_for_singular_values_have_right_rules(vectors, dtype):
+    check_rules_of(
+        lambda a: spectral.Svd(False, vectors, "gesvd")(a)[vectors:][:1],
+        matrix(4, 3, dtype=dtype),
+        order=1,
+        tol=1e-5,
+    )
+
+
+@DTYPES
 def test_eigenvalues_of_hermitian_matrices_have_right_rules(dtype):
     check_rules_of(
         lambda a: spectral.eigvalsh(hermitian(a)),

@@ -107,6 +107,9 @@ def test_products_with_orthogonal_factors_agree(a):
     q, r = linalg.qr_multiply(tall, jnp.eye(3), "left")
     np.testing.assert_allclose(q @ r, a[:, :3], atol=1e-12)
     other, _ = linalg.qr_multiply(tall, jnp.eye(3), "left", conjugate=True)
+    wanted = scipy.linalg.qr_multiply(np.asarray(tall), a, pivoting=True)
+    for x, y in zip(linalg.qr_multiply(tall, jnp.array(a), pivoting=True), wanted):
+        np.testing.assert_allclose(x, y, 1e-9, 1e-11)
     np.testing.assert_allclose(other, np.conj(q))
     row, _ = linalg.qr_multiply(tall, jnp.ones(4))
     np.testing.assert_allclose(row, np.ones(4) @ np.asarray(q), atol=1e-12)

@@ -41,6 +41,7 @@ with _resting_collector():
     from pullback.runtime import block_until_ready as block_until_ready
     from pullback.runtime import clear_caches as clear_caches
     from pullback.runtime import copy_to_host_async as copy_to_host_async
+    from pullback.runtime import debug_infs as debug_infs
     from pullback.runtime import debug_nans as debug_nans
     from pullback.runtime import default_backend as default_backend
     from pullback.runtime import default_matmul_precision as default_matmul_precision
@@ -151,11 +152,11 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_LATE, *_LATE_FUNCTIONS})
 
 
-def _follow_debug_nans() -> None:
+def _follow_checks() -> None:
     """Import what looks for nans when that is switched on; it follows by itself."""
-    if config.debug_nans:
+    if config.checks_values:
         _import_module("pullback.debugging.switch")
 
 
-_listeners.append(_follow_debug_nans)
-_follow_debug_nans()
+_listeners.append(_follow_checks)
+_follow_checks()

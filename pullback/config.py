@@ -12,6 +12,7 @@ from pullback.errors import ConfigError
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "enable_x64": (False, True),
     "debug_nans": (False, True),
+    "debug_infs": (False, True),
     "nondiff_arrays": ("error", "stop_gradient"),
     "custom_vjp_forward": ("error", "transpose"),
     "full_traceback": (False, True),
@@ -34,6 +35,7 @@ class Config:
     Switches:
         enable_x64: 64-bit types are kept (default: they become 32-bit).
         debug_nans: raise where the first nan appears.
+        debug_infs: raise where the first infinity is made of finite operands.
         nondiff_arrays: "error" or "stop_gradient" for traced arrays in nondiff places.
         custom_vjp_forward: "error" or "transpose": forward mode of vjp-only functions.
         full_traceback: show the library's own frames in tracebacks.
@@ -53,6 +55,7 @@ class Config:
 
     enable_x64: bool
     debug_nans: bool
+    debug_infs: bool
     nondiff_arrays: str
     custom_vjp_forward: str
     full_traceback: bool
@@ -70,6 +73,11 @@ class Config:
         self.epoch = 0
         for name, choices in _CHOICES.items():
             setattr(self, name, _from_environment(name, choices))
+
+    @property
+    def checks_values(self) -> bool:
+        """Whether results are looked at as they come: for nans, infinities or both."""
+        return self.debug_nans or self.debug_infs
 
     def update(self, name: str, value: Any) -> None:
         """Set the switch `name`; a leading `jax_` is accepted.

@@ -181,5 +181,9 @@ class NanError(PullbackError, FloatingPointError):
     """A nan that a debugging switch or function was asked to catch."""
 
 
+class InfError(PullbackError, FloatingPointError):
+    """An infinity that a debugging switch was asked to catch."""
+
+
 class ConvergenceWarning(UserWarning):
     """A solver that stopped before it converged."""

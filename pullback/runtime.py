@@ -195,6 +195,16 @@ def enable_x64(enable: bool = True) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def debug_infs(enable: bool = True) -> Iterator[None]:
+    """Raise where the first infinity is made of finite operands, inside a `with` block.
+
+    Infinities that are given, as arguments or as constants, may be used.
+    """
+    with config.context(debug_infs=enable):
+        yield
+
+
+@contextlib.contextmanager
 def debug_nans(enable: bool = True) -> Iterator[None]:
     """Raise where the first nan appears inside a `with` block."""
     with config.context(debug_nans=enable):

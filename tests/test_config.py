@@ -14,6 +14,7 @@ from pullback.errors import ConfigError
 DEFAULTS = {
     "enable_x64": False,
     "debug_nans": False,
+    "debug_infs": False,
     "nondiff_arrays": "error",
     "custom_vjp_forward": "error",
     "full_traceback": False,

@@ -68,6 +68,7 @@ def test_error_must_be_an_error_of_pythons_kind_too(kind):
         ("BatchError", (ValueError, TypeError)),
         ("BackendError", (RuntimeError, ImportError)),
         ("NanError", (FloatingPointError,)),
+        ("InfError", (FloatingPointError,)),
     ],
 )
 def test_error_must_be_caught_as_its_bases(name, bases):

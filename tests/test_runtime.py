@@ -145,6 +145,15 @@ def test_nans_are_looked_for_inside_a_block():
     assert jnp.isnan(jnp.log(jnp.float32(-1.0)))
 
 
+def test_infinities_are_looked_for_inside_a_block():
+    with (
+        pullback.debug_infs(),
+        pytest.raises(FloatingPointError, match="log gave -inf"),
+    ):
+        jnp.log(jnp.float32(0.0))
+    assert jnp.isinf(jnp.log(jnp.float32(0.0)))
+
+
 def test_products_take_the_precision_of_the_block():
     x = jnp.ones((2, 2))
     with pullback.default_matmul_precision("float32"):

@@ -40,6 +40,7 @@ _switches = operator.attrgetter(
     "enable_x64",
     "strong_zeros",
     "debug_nans",
+    "debug_infs",
     "nondiff_arrays",
     "custom_vjp_forward",
     "default_matmul_precision",
@@ -173,7 +174,8 @@ class Jit:
 
     def _donated(self, call: Call) -> list[bool]:
         """Say, for each leaf, whether its memory is given away."""
-        if config.debug_nans or not (self._donate_argnums or self._donate_argnames):
+        given_away = self._donate_argnums or self._donate_argnames
+        if config.checks_values or not given_away:
             return [False] * len(call.leaves)
         # A static position holds None, which has no leaves.
         marks = [i in self._donate_argnums for i in range(len(call.args))]

@@ -58,6 +58,7 @@ with _resting_collector():
     from pullback.runtime import named_call as named_call
     from pullback.runtime import named_scope as named_scope
     from pullback.runtime import numpy_dtype_promotion as numpy_dtype_promotion
+    from pullback.runtime import numpy_rank_promotion as numpy_rank_promotion
     from pullback.runtime import process_count as process_count
     from pullback.runtime import process_index as process_index
     from pullback.runtime import typeof as typeof

@@ -23,6 +23,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "keep_memory": (True, False),
     "default_matmul_precision": ("default", "high", "highest"),
     "numpy_dtype_promotion": ("standard", "strict"),
+    "numpy_rank_promotion": ("allow", "warn", "raise"),
 }
 
 #: Called after a switch was set, so that the compiled call path takes notice.
@@ -49,6 +50,8 @@ class Config:
             accelerators multiply where no precision is given.
         numpy_dtype_promotion: "standard", or "strict": operands of different dtypes are
             refused, unless all but one are Python numbers.
+        numpy_rank_promotion: "allow", "warn" or "raise": what happens where NumPy
+            functions broadcast operands of different ranks that are no scalars.
     """
 
     __slots__ = (*_CHOICES, "epoch")
@@ -66,6 +69,7 @@ class Config:
     keep_memory: bool
     default_matmul_precision: str
     numpy_dtype_promotion: str
+    numpy_rank_promotion: str
     #: How often programs compiled before went out of date; part of their keys.
     epoch: int
 

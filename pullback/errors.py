@@ -185,5 +185,9 @@ class InfError(PullbackError, FloatingPointError):
     """An infinity that a debugging switch was asked to catch."""
 
 
+class RankPromotionWarning(UserWarning):
+    """Operands of different ranks that were broadcast, while that is warned of."""
+
+
 class ConvergenceWarning(UserWarning):
     """A solver that stopped before it converged."""

@@ -245,3 +245,15 @@ def numpy_dtype_promotion(promotion: str) -> Iterator[None]:
     """
     with config.context(numpy_dtype_promotion=promotion):
         yield
+
+
+@contextlib.contextmanager
+def numpy_rank_promotion(promotion: str) -> Iterator[None]:
+    """Let operands of different ranks meet or not inside a `with` block.
+
+    Args:
+        promotion: "allow", or "warn" or "raise" where functions of NumPy's interface
+            broadcast operands of different ranks; scalars may meet anything.
+    """
+    with config.context(numpy_rank_promotion=promotion):
+        yield

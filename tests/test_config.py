@@ -25,6 +25,7 @@ DEFAULTS = {
     "keep_memory": True,
     "default_matmul_precision": "default",
     "numpy_dtype_promotion": "standard",
+    "numpy_rank_promotion": "allow",
 }
 
 

@@ -45,6 +45,7 @@ _switches = operator.attrgetter(
     "custom_vjp_forward",
     "default_matmul_precision",
     "numpy_dtype_promotion",
+    "numpy_rank_promotion",
     "epoch",
 )
 

@@ -53,14 +53,18 @@ with _resting_collector():
     from pullback.runtime import effects_barrier as effects_barrier
     from pullback.runtime import enable_x64 as enable_x64
     from pullback.runtime import ensure_compile_time_eval as ensure_compile_time_eval
+    from pullback.runtime import explain_cache_misses as explain_cache_misses
     from pullback.runtime import local_device_count as local_device_count
     from pullback.runtime import local_devices as local_devices
+    from pullback.runtime import log_compiles as log_compiles
     from pullback.runtime import named_call as named_call
     from pullback.runtime import named_scope as named_scope
     from pullback.runtime import numpy_dtype_promotion as numpy_dtype_promotion
     from pullback.runtime import numpy_rank_promotion as numpy_rank_promotion
+    from pullback.runtime import print_environment_info as print_environment_info
     from pullback.runtime import process_count as process_count
     from pullback.runtime import process_index as process_index
+    from pullback.runtime import process_indices as process_indices
     from pullback.runtime import typeof as typeof
     from pullback.transforms.derivatives import grad as grad
     from pullback.transforms.derivatives import hessian as hessian

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pullback.errors import ConfigError
+from pullback.errors import ConfigError, MissingName
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "enable_x64": (False, True),
@@ -16,6 +16,8 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "nondiff_arrays": ("error", "stop_gradient"),
     "custom_vjp_forward": ("error", "transpose"),
     "full_traceback": (False, True),
+    "log_compiles": (False, True),
+    "explain_cache_misses": (False, True),
     "disable_jit": (False, True),
     "compilation_cache": (True, False),
     "call_path": ("fast", "python", "numpy"),
@@ -40,6 +42,8 @@ class Config:
         nondiff_arrays: "error" or "stop_gradient" for traced arrays in nondiff places.
         custom_vjp_forward: "error" or "transpose": forward mode of vjp-only functions.
         full_traceback: show the library's own frames in tracebacks.
+        log_compiles: log each tracing, with its reason, and each compilation.
+        explain_cache_misses: log each tracing, with its reason, only.
         disable_jit: run jitted functions operation by operation.
         compilation_cache: keep compiled programs on disk.
         call_path: "fast" (C++), "python" or "numpy" (no compiler at all).
@@ -62,6 +66,8 @@ class Config:
     nondiff_arrays: str
     custom_vjp_forward: str
     full_traceback: bool
+    log_compiles: bool
+    explain_cache_misses: bool
     disable_jit: bool
     compilation_cache: bool
     call_path: str
@@ -89,18 +95,54 @@ class Config:
         Raises:
             ConfigError: `name` is no switch, or `value` is not one of its choices.
         """
-        name = name.removeprefix("jax_")
-        if name not in _CHOICES:
-            raise ConfigError(
-                f"config has no switch {name!r}.",
-                mend=f"Use one of {', '.join(sorted(_CHOICES))}.",
-            )
+        name = self._known(name)
         if value not in _CHOICES[name]:
             raise ConfigError(
                 f"config switch {name!r} was given {value!r}.",
                 mend=f"Use one of {', '.join(map(repr, _CHOICES[name]))}.",
             )
         self._set(name, type(_CHOICES[name][0])(value))
+
+    def read(self, name: str) -> Any:
+        """Give the value of the switch `name`; a leading `jax_` is accepted.
+
+        Raises:
+            ConfigError: `name` is no switch.
+        """
+        return getattr(self, self._known(name))
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values of all switches, by name."""
+        return {name: getattr(self, name) for name in _CHOICES}
+
+    def changed(self) -> dict[str, Any]:
+        """Give the switches that are not as they are by default."""
+        return {n: v for n, v in self.values.items() if v != _CHOICES[n][0]}
+
+    def __getattr__(self, name: str) -> Any:
+        """Give a switch by its name with a leading `jax_`."""
+        plain = name.removeprefix("jax_")
+        if plain != name and plain in _CHOICES:
+            return getattr(self, plain)
+        raise MissingName(
+            f"config has no switch {name!r}.",
+            mend=f"Use one of {', '.join(sorted(_CHOICES))}.",
+        )
+
+    def _known(self, name: str) -> str:
+        """Give the name of a switch without a leading `jax_`.
+
+        Raises:
+            ConfigError: there is no such switch.
+        """
+        name = name.removeprefix("jax_")
+        if name not in _CHOICES:
+            raise ConfigError(
+                f"config has no switch {name!r}.",
+                mend=f"Use one of {', '.join(sorted(_CHOICES))}.",
+            )
+        return name
 
     def _set(self, name: str, value: Any) -> None:
         """Set a switch to one of its choices, and tell the listeners."""

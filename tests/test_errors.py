@@ -81,6 +81,7 @@ def test_linearity_error_must_not_know_its_rule_at_first():
 
 def test_convergence_must_be_a_warning():
     assert issubclass(errors.ConvergenceWarning, UserWarning)
+    assert issubclass(errors.RankPromotionWarning, UserWarning)
 
 
 @pytest.mark.parametrize(

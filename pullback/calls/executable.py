@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from pullback.backend.executable import Buffer, Executable, FastCall, explain
 from pullback.backend.lower import lower
 from pullback.backend.options import Options
 from pullback.backend.xla import Backend, backend
+from pullback.calls.compile_log import log_compiling
 from pullback.config import config
 from pullback.core.array import SCALARS, Array, from_host
 from pullback.core.aval import Aval
@@ -165,11 +167,15 @@ def compile_jaxpr(
     found: CompiledJaxpr | None = jaxpr.cache.get(key)
     if found is None:
         here = backend()
+        start, loaded = time.perf_counter(), here.counts["loaded"]
         smaller, kept = needed_part(jaxpr, keep_unused)
         given_away = [d for d, k in zip(marks, kept) if k]
         module = lower(smaller, given_away, here.platform)
         executable = here.compile(module, smaller.out_avals, options)
         found = jaxpr.cache[key] = CompiledJaxpr(jaxpr, executable, kept, marks)
+        from_disk = here.counts["loaded"] > loaded
+        seconds = time.perf_counter() - start
+        log_compiling(jaxpr.name, smaller.in_avals, from_disk, seconds)
     return found
 
 

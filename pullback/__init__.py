@@ -59,6 +59,7 @@ with _resting_collector():
     from pullback.runtime import log_compiles as log_compiles
     from pullback.runtime import named_call as named_call
     from pullback.runtime import named_scope as named_scope
+    from pullback.runtime import no_tracing as no_tracing
     from pullback.runtime import numpy_dtype_promotion as numpy_dtype_promotion
     from pullback.runtime import numpy_rank_promotion as numpy_rank_promotion
     from pullback.runtime import print_environment_info as print_environment_info

@@ -18,6 +18,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "full_traceback": (False, True),
     "log_compiles": (False, True),
     "explain_cache_misses": (False, True),
+    "no_tracing": (False, True),
     "disable_jit": (False, True),
     "compilation_cache": (True, False),
     "call_path": ("fast", "python", "numpy"),
@@ -44,6 +45,7 @@ class Config:
         full_traceback: show the library's own frames in tracebacks.
         log_compiles: log each tracing, with its reason, and each compilation.
         explain_cache_misses: log each tracing, with its reason, only.
+        no_tracing: refuse to trace jitted functions for other types than before.
         disable_jit: run jitted functions operation by operation.
         compilation_cache: keep compiled programs on disk.
         call_path: "fast" (C++), "python" or "numpy" (no compiler at all).
@@ -68,6 +70,7 @@ class Config:
     full_traceback: bool
     log_compiles: bool
     explain_cache_misses: bool
+    no_tracing: bool
     disable_jit: bool
     compilation_cache: bool
     call_path: str

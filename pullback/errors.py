@@ -177,6 +177,10 @@ class BackendError(PullbackError, RuntimeError, ImportError):
     """A compiler that is missing, of an untried version, or that failed."""
 
 
+class TracingError(PullbackError, RuntimeError):
+    """A function traced where a switch forbids it."""
+
+
 class NanError(PullbackError, FloatingPointError):
     """A nan that a debugging switch or function was asked to catch."""
 

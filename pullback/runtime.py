@@ -242,6 +242,23 @@ def disable_jit(disable: bool = True) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def no_tracing(enable: bool = True) -> Iterator[None]:
+    """Refuse, inside a `with` block, to trace jitted functions for further types.
+
+    Example:
+        >>> import pullback
+        >>> f = pullback.jit(lambda x: x + 1)
+        >>> f(1.0)
+        Array(2., dtype=float32, weak_type=True)
+        >>> with no_tracing():  # the loop that is to be quick
+        ...     f(2.0)
+        Array(3., dtype=float32, weak_type=True)
+    """
+    with config.context(no_tracing=enable):
+        yield
+
+
+@contextlib.contextmanager
 def enable_x64(enable: bool = True) -> Iterator[None]:
     """Keep 64-bit types inside a `with` block."""
     with config.context(enable_x64=enable):

@@ -20,6 +20,7 @@ DEFAULTS = {
     "full_traceback": False,
     "log_compiles": False,
     "explain_cache_misses": False,
+    "no_tracing": False,
     "disable_jit": False,
     "compilation_cache": True,
     "call_path": "fast",

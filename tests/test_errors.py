@@ -67,6 +67,7 @@ def test_error_must_be_an_error_of_pythons_kind_too(kind):
         ("StaticArgumentError", (ValueError, TypeError)),
         ("BatchError", (ValueError, TypeError)),
         ("BackendError", (RuntimeError, ImportError)),
+        ("TracingError", (RuntimeError,)),
         ("NanError", (FloatingPointError,)),
         ("InfError", (FloatingPointError,)),
     ],

@@ -44,7 +44,7 @@ class ProgramKey(NamedTuple):
 
 
 class Tracing(NamedTuple):
-    """A function that has just been traced.
+    """A function that is traced.
 
     Fields:
         name: that of the function.
@@ -54,7 +54,6 @@ class Tracing(NamedTuple):
         leaves: names of the leaves of its arguments.
         statics: names of the static arguments of both, by position or name.
         kept: whether its program is kept for the next call.
-        seconds: how long it took.
     """
 
     name: str
@@ -64,7 +63,6 @@ class Tracing(NamedTuple):
     leaves: Sequence[str]
     statics: dict[int | str, str]
     kept: bool
-    seconds: float
 
 
 def logs_tracing() -> bool:
@@ -72,17 +70,21 @@ def logs_tracing() -> bool:
     return config.log_compiles or config.explain_cache_misses
 
 
-def log_tracing(tracing: Tracing) -> None:
+def log_tracing(tracing: Tracing, seconds: float) -> None:
     """Log that a function was traced, for which types, and why again."""
+    text = f"{said_of_tracing(tracing, f'was traced in {seconds:.6f} s')}."
+    where = called_at()
+    _log(f"{text} {where}" if where else text)
+
+
+def said_of_tracing(tracing: Tracing, verb: str) -> str:
+    """Say which function is traced, for which types, and why again."""
     key = tracing.key
     given = [f"{n}: {typed(a)}" for n, a in zip(tracing.leaves, key.avals)]
     given += [f"{tracing.statics[k]}={v!r:.60}" for k, _, v in key.statics]
-    text = (
-        f"traced {tracing.name} ({tracing.place}) for ({', '.join(given)}) in "
-        f"{tracing.seconds:.6f} s, {'; '.join(reasons(tracing))}."
-    )
-    where = called_at()
-    _log(f"{text} {where}" if where else text)
+    what = f"{tracing.name} ({tracing.place})"
+    types, why = ", ".join(given), "; ".join(reasons(tracing))
+    return f"{what} {verb} for ({types}), {why}"
 
 
 def log_compiling(
@@ -92,7 +94,7 @@ def log_compiling(
     if config.log_compiles:
         verb, source = ("loaded", " from disk") if loaded else ("compiled", "")
         types = ", ".join(map(str, avals))
-        _log(f"{verb} {name} for ({types}){source} in {seconds:.6f} s.")
+        _log(f"{name} was {verb}{source} in {seconds:.6f} s for ({types}).")
 
 
 def _log(text: str) -> None:

@@ -22,6 +22,7 @@ from pullback.calls.compile_log import (
     Tracing,
     log_tracing,
     logs_tracing,
+    said_of_tracing,
 )
 from pullback.calls.executable import (
     CompiledJaxpr,
@@ -38,7 +39,7 @@ from pullback.core.calling import as_value, check_callable, leaf_names
 from pullback.core.jaxpr import ClosedJaxpr, evaluate
 from pullback.core.origin import called_at, defined_at, name_of
 from pullback.core.trace import EVAL, Tracer, Value, current_trace, unexpected_operand
-from pullback.errors import NotAnArrayError, StaticArgumentError
+from pullback.errors import NotAnArrayError, StaticArgumentError, TracingError
 from pullback.transforms.stage import input_aval, stage_flat
 
 #: The attribute of a function that holds what it was staged to.
@@ -231,6 +232,8 @@ class Jit:
                 self._check_hashable(position, value, error)
             raise
         if staged is None:
+            if config.no_tracing:
+                self._refuse_tracing(call, ProgramKey(*key))
             start = time.perf_counter()
             staged = self._stage_anew(call, avals)
             kept = not any(isinstance(c, Tracer) for c in staged.closed.consts)
@@ -242,14 +245,30 @@ class Jit:
 
     def _log(self, call: Call, key: ProgramKey, kept: bool, seconds: float) -> None:
         """Log that the function was traced, before its program is kept."""
+        log_tracing(self._tracing(call, key, kept), seconds)
+
+    def _refuse_tracing(self, call: Call, key: ProgramKey) -> None:
+        """Raise, since the switch `no_tracing` is on.
+
+        Raises:
+            TracingError: says for which types, and why again.
+        """
+        raise TracingError(
+            f"{said_of_tracing(self._tracing(call, key, True), 'would be traced')}, "
+            "while no_tracing is on.",
+            where=called_at(),
+            mend="Call it with these types before, or with those of before; or leave "
+            "the block.",
+        )
+
+    def _tracing(self, call: Call, key: ProgramKey, kept: bool) -> Tracing:
+        """Describe how the function is traced, for logs and errors."""
         last = next(reversed(self._programs), None)
         before = None if last is None else ProgramKey(*last)
         static = [*key.statics, *(before.statics if before else ())]
         names = {k: k if isinstance(k, str) else self._argument(k) for k, *_ in static}
         place, leaves = defined_at(self.__wrapped__), self._names(call)
-        log_tracing(
-            Tracing(self._name, place, key, before, leaves, names, kept, seconds)
-        )
+        return Tracing(self._name, place, key, before, leaves, names, kept)
 
     def _stage_anew(self, call: Call, avals: Sequence[Aval]) -> Staged:
         static = dict(call.statics)

@@ -7,6 +7,7 @@ import pytest
 import pullback
 import pullback.numpy as jnp
 from pullback import config, grad, jit, vmap
+from pullback.errors import TracingError
 from pullback.lax import axis_index
 
 
@@ -35,8 +36,8 @@ def test_a_tracing_is_logged_with_its_place_and_types(logged):
     jit(lambda tree, y: tree["a"] + y)({"a": jnp.ones(2)}, 1.0)
     (text,) = logged()
     assert re.fullmatch(
-        r"traced <lambda> \(test_compile_log\.py:\d+\) for \(tree\['a'\]: f32\[2\], "
-        r"y: f32\[\] \(weak\)\) in T s, for the first time\. "
+        r"<lambda> \(test_compile_log\.py:\d+\) was traced in T s for "
+        r"\(tree\['a'\]: f32\[2\], y: f32\[\] \(weak\)\), for the first time\. "
         r"Called at test_compile_log\.py:\d+ \(.*\)\.",
         text,
     )
@@ -71,7 +72,7 @@ def test_the_reason_for_tracing_again_is_said(logged, first, second, reason):
     logged()
     f(*second)
     (text,) = logged()
-    assert f" s, again; {reason} the last time. Called at" in text
+    assert f"), again; {reason} the last time. Called at" in text
 
 
 def test_switches_and_names_of_axes_are_reasons(logged):
@@ -96,9 +97,9 @@ def test_compilations_are_logged_too(logged):
     with pullback.log_compiles(), config.context(compilation_cache=False):
         grad(jit(lambda x: jnp.sin(x)))(1.0)
         traced, *compiled = logged()
-    assert traced.startswith("traced <lambda>")
-    assert compiled[0] == "compiled <lambda> for (f32[]) in T s."
-    assert all(x.startswith("compiled <lambda> for (f32[]") for x in compiled)
+    assert traced.startswith("<lambda> (test_compile_log.py:")
+    assert compiled[0] == "<lambda> was compiled in T s for (f32[])."
+    assert all(x.startswith("<lambda> was compiled in T s for (") for x in compiled)
     jit(lambda x: jnp.cos(x))(1.0)
     assert len(logged()) == 1
 
@@ -108,7 +109,7 @@ def test_programs_compiled_ahead_of_time_are_logged(logged):
     assert len(logged()) == 1
     with pullback.log_compiles(), config.context(compilation_cache=False):
         lowered.compile()
-    assert logged() == ["compiled scaled for (f32[5]) in T s."]
+    assert logged() == ["scaled was compiled in T s for (f32[5])."]
 
 
 def test_programs_from_disk_are_said_to_be_loaded(logged):
@@ -116,10 +117,27 @@ def test_programs_from_disk_are_said_to_be_loaded(logged):
         for _ in range(2):
             jit(lambda x: x * 5.25)(1.5)
         text = logged()[-1]
-    assert text == "loaded <lambda> for (f32[]) from disk in T s."
+    assert text == "<lambda> was loaded from disk in T s for (f32[])."
 
 
 def test_nothing_is_logged_while_it_is_off(logged):
     with config.context(jax_explain_cache_misses=False, jax_log_compiles=False):
         jit(lambda x: x + 1)(1.0)
     assert logged() == []
+
+
+def test_tracing_is_refused_where_that_is_forbidden():
+    f = jit(scaled)
+    f(jnp.ones(3))
+    with pullback.no_tracing():
+        assert f(2 * jnp.ones(3)) == 6
+        with pytest.raises(TracingError) as caught:
+            f(jnp.ones(4))
+    assert re.fullmatch(
+        r"scaled \(test_compile_log\.py:\d+\) would be traced for "
+        r"\(x: f32\[4\]\), again; x is f32\[4\], was f32\[3\] the last time, while "
+        r"no_tracing is on\. Called at test_compile_log\.py:\d+ \(.*\)\. Call it "
+        r"with these types before, or with those of before; or leave the block\.",
+        str(caught.value),
+    )
+    assert f(jnp.ones(4)) == 4

@@ -206,3 +206,10 @@ def test_an_infinity_that_only_the_compiled_program_has_is_refused(
         "operation by operation. Look for overflow near the limits of the dtype, and "
         "for divisors that are nearly zero."
     )
+
+
+@pytest.mark.parametrize("around", [lambda f: f, jit], ids=["eager", "jit"])
+def test_the_sign_of_zero_makes_no_infinity(against_infinities, checked, around):
+    x = jnp.array([0.0, -0.0, 2.0, -2.0, jnp.inf, -jnp.inf])
+    assert around(jnp.signbit)(x).tolist() == [False, True] * 3
+    assert around(jnp.copysign)(1.0, x).tolist() == [1.0, -1.0] * 3

@@ -167,8 +167,8 @@ def signbit(x: Any) -> Value:
     if is_exact(x):
         return below
     zero = table.eq(x, zero_like(x))
-    # A given infinity over zero has the sign of the zero; 1 over zero makes an infinity,
-    # and fails test_the_sign_of_zero_makes_no_infinity.
+    # A given infinity over zero has the sign of the zero; 1 over zero makes one, and
+    # fails test_the_sign_of_zero_makes_no_infinity.
     infinity = structural.full((), math.inf, x.dtype)
     inverse = table.div(infinity, table.select(zero, x, one_like(x)))
     return table.or_(below, table.lt(inverse, zero_like(x)))

@@ -41,6 +41,7 @@ with _resting_collector():
     from pullback.runtime import block_until_ready as block_until_ready
     from pullback.runtime import clear_caches as clear_caches
     from pullback.runtime import copy_to_host_async as copy_to_host_async
+    from pullback.runtime import debug_infs as debug_infs
     from pullback.runtime import debug_nans as debug_nans
     from pullback.runtime import default_backend as default_backend
     from pullback.runtime import default_matmul_precision as default_matmul_precision
@@ -52,13 +53,19 @@ with _resting_collector():
     from pullback.runtime import effects_barrier as effects_barrier
     from pullback.runtime import enable_x64 as enable_x64
     from pullback.runtime import ensure_compile_time_eval as ensure_compile_time_eval
+    from pullback.runtime import explain_cache_misses as explain_cache_misses
     from pullback.runtime import local_device_count as local_device_count
     from pullback.runtime import local_devices as local_devices
+    from pullback.runtime import log_compiles as log_compiles
     from pullback.runtime import named_call as named_call
     from pullback.runtime import named_scope as named_scope
+    from pullback.runtime import no_tracing as no_tracing
     from pullback.runtime import numpy_dtype_promotion as numpy_dtype_promotion
+    from pullback.runtime import numpy_rank_promotion as numpy_rank_promotion
+    from pullback.runtime import print_environment_info as print_environment_info
     from pullback.runtime import process_count as process_count
     from pullback.runtime import process_index as process_index
+    from pullback.runtime import process_indices as process_indices
     from pullback.runtime import typeof as typeof
     from pullback.transforms.derivatives import grad as grad
     from pullback.transforms.derivatives import hessian as hessian
@@ -151,11 +158,11 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_LATE, *_LATE_FUNCTIONS})
 
 
-def _follow_debug_nans() -> None:
+def _follow_checks() -> None:
     """Import what looks for nans when that is switched on; it follows by itself."""
-    if config.debug_nans:
+    if config.checks_values:
         _import_module("pullback.debugging.switch")
 
 
-_listeners.append(_follow_debug_nans)
-_follow_debug_nans()
+_listeners.append(_follow_checks)
+_follow_checks()

@@ -177,8 +177,20 @@ class BackendError(PullbackError, RuntimeError, ImportError):
     """A compiler that is missing, of an untried version, or that failed."""
 
 
+class TracingError(PullbackError, RuntimeError):
+    """A function traced where a switch forbids it."""
+
+
 class NanError(PullbackError, FloatingPointError):
     """A nan that a debugging switch or function was asked to catch."""
+
+
+class InfError(PullbackError, FloatingPointError):
+    """An infinity that a debugging switch was asked to catch."""
+
+
+class RankPromotionWarning(UserWarning):
+    """Operands of different ranks that were broadcast, while that is warned of."""
 
 
 class ConvergenceWarning(UserWarning):

@@ -37,7 +37,9 @@ scipy_signal = LazyModule("scipy.signal")
 #: Loading OpenSSL takes 4 ms, starting processes 5; only the compiler needs these.
 hashlib: Any = LazyModule("hashlib")
 subprocess: Any = LazyModule("subprocess")
-#: 9 ms together: for reports, pictures and the debugger.
+#: 9 ms and more together: for reports, logs, pictures and the debugger.
+logging: Any = LazyModule("logging")
+metadata: Any = LazyModule("importlib.metadata")
 fractions: Any = LazyModule("fractions")
 html: Any = LazyModule("html")
 pdb: Any = LazyModule("pdb")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
+import platform
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,6 +30,8 @@ from pullback.core.trace import (
     current_trace,
     using,
 )
+from pullback.errors import BackendError
+from pullback.lazy import metadata
 
 
 def devices() -> list[Any]:
@@ -48,6 +53,11 @@ local_device_count = device_count
 def process_count() -> int:
     """Give the number of processes that compute together: one."""
     return 1
+
+
+def process_indices() -> list[int]:
+    """Give the numbers of all processes that compute together: [0]."""
+    return [0]
 
 
 def process_index() -> int:
@@ -85,6 +95,50 @@ def block_until_ready(x: Any) -> Any:
         if isinstance(leaf, Array):
             leaf.block_until_ready()
     return x
+
+
+def print_environment_info(return_string: bool = False) -> str | None:
+    """Print what a report of an error should say: versions, devices, the platform.
+
+    Args:
+        return_string: give the text, and print nothing.
+    """
+    lines = [
+        f"pullback: {sys.modules['pullback'].__version__}",
+        *[f"{f'{name}:':9} {_version(name)}" for name in ("jaxlib", "numpy", "scipy")],
+        f"python:   {sys.version}",
+        f"devices:  {_devices_in_words()}",
+        f"switches: {_changed_switches()}",
+        f"platform: {platform.platform()}, {os.cpu_count()} CPUs",
+    ]
+    text = "\n".join(lines)
+    if return_string:
+        return text
+    print(text)
+    return None
+
+
+def _version(name: str) -> str:
+    """Give the version of an installed distribution, without importing it."""
+    try:
+        return str(metadata.version(name))
+    except ModuleNotFoundError:
+        return "not installed"
+
+
+def _devices_in_words() -> str:
+    """Name the devices; or say why there is no compiler to ask."""
+    try:
+        found = [f"{d.device_kind} ({d.platform})" for d in devices()]
+    except BackendError as error:
+        return f"none, since {error.what}"
+    return f"{len(found)}: {', '.join(found)}"
+
+
+def _changed_switches() -> str:
+    """Name the switches that are not as they are by default."""
+    changed = [f"{n}={v!r}" for n, v in config.changed().items()]
+    return ", ".join(changed) or "all by default"
 
 
 def copy_to_host_async(x: Any) -> Any:
@@ -188,9 +242,54 @@ def disable_jit(disable: bool = True) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def no_tracing(enable: bool = True) -> Iterator[None]:
+    """Refuse, inside a `with` block, to trace jitted functions for further types.
+
+    Example:
+        >>> import pullback
+        >>> f = pullback.jit(lambda x: x + 1)
+        >>> f(1.0)
+        Array(2., dtype=float32, weak_type=True)
+        >>> with no_tracing():  # the loop that is to be quick
+        ...     f(2.0)
+        Array(3., dtype=float32, weak_type=True)
+    """
+    with config.context(no_tracing=enable):
+        yield
+
+
+@contextlib.contextmanager
 def enable_x64(enable: bool = True) -> Iterator[None]:
     """Keep 64-bit types inside a `with` block."""
     with config.context(enable_x64=enable):
+        yield
+
+
+@contextlib.contextmanager
+def log_compiles(enable: bool = True) -> Iterator[None]:
+    """Log, inside a `with` block, what is traced and why, and what is compiled.
+
+    The logger is Python's `logging.getLogger("pullback")`, the level `WARNING`, which
+    is shown where nothing is set up.
+    """
+    with config.context(log_compiles=enable):
+        yield
+
+
+@contextlib.contextmanager
+def explain_cache_misses(enable: bool = True) -> Iterator[None]:
+    """Log, inside a `with` block, what is traced and why: a part of `log_compiles`."""
+    with config.context(explain_cache_misses=enable):
+        yield
+
+
+@contextlib.contextmanager
+def debug_infs(enable: bool = True) -> Iterator[None]:
+    """Raise where the first infinity is made of finite operands, inside a `with` block.
+
+    Infinities that are given, as arguments or as constants, may be used.
+    """
+    with config.context(debug_infs=enable):
         yield
 
 
@@ -234,4 +333,16 @@ def numpy_dtype_promotion(promotion: str) -> Iterator[None]:
             Python numbers.
     """
     with config.context(numpy_dtype_promotion=promotion):
+        yield
+
+
+@contextlib.contextmanager
+def numpy_rank_promotion(promotion: str) -> Iterator[None]:
+    """Let operands of different ranks meet or not inside a `with` block.
+
+    Args:
+        promotion: "allow", or "warn" or "raise" where functions of NumPy's interface
+            broadcast operands of different ranks; scalars may meet anything.
+    """
+    with config.context(numpy_rank_promotion=promotion):
         yield

@@ -100,6 +100,7 @@ MUTABLE_GLOBALS = {
     "core.origin:_speakers": "functions that stand for a place in the user's code",
     "core.origin:_internal": "cache: is this file one of the library's own?",
     "transforms.linearize:make_steps": "exchanged while nans are looked for",
+    "numpy.ufuncs:_looks_at_ranks": "a copy of a switch, for the quick functions",
     "tree:registered": "the pytree registry, for listeners that come late",
     "tree:registration_listeners": "the pytree registry tells who must know too",
 }

@@ -14,9 +14,13 @@ from pullback.errors import ConfigError
 DEFAULTS = {
     "enable_x64": False,
     "debug_nans": False,
+    "debug_infs": False,
     "nondiff_arrays": "error",
     "custom_vjp_forward": "error",
     "full_traceback": False,
+    "log_compiles": False,
+    "explain_cache_misses": False,
+    "no_tracing": False,
     "disable_jit": False,
     "compilation_cache": True,
     "call_path": "fast",
@@ -24,6 +28,7 @@ DEFAULTS = {
     "keep_memory": True,
     "default_matmul_precision": "default",
     "numpy_dtype_promotion": "standard",
+    "numpy_rank_promotion": "allow",
 }
 
 
@@ -53,6 +58,26 @@ def test_update_must_set_a_switch(fresh):
 def test_update_must_take_the_ecosystems_prefix(fresh):
     fresh.update("jax_enable_x64", True)
     assert fresh.enable_x64 is True
+
+
+def test_switches_must_be_read_by_either_name(fresh):
+    fresh.update("jax_debug_infs", True)
+    assert fresh.debug_infs
+    assert fresh.jax_debug_infs
+    assert fresh.read("debug_infs")
+    assert fresh.read("jax_debug_infs")
+    assert fresh.values == {**DEFAULTS, "debug_infs": True}
+    assert fresh.changed() == {"debug_infs": True}
+
+
+def test_reading_must_refuse_an_unknown_switch(fresh):
+    message = r"config has no switch '\w+'\. Use one of call_path,"
+    with pytest.raises(ConfigError, match=message):
+        fresh.read("jax_speed")
+    for name in ("jax_speed", "speed"):
+        with pytest.raises(AttributeError, match=message):
+            getattr(fresh, name)
+    assert not hasattr(fresh, "jax_epoch")
 
 
 def test_update_must_make_booleans_of_numbers(fresh):

@@ -67,7 +67,9 @@ def test_error_must_be_an_error_of_pythons_kind_too(kind):
         ("StaticArgumentError", (ValueError, TypeError)),
         ("BatchError", (ValueError, TypeError)),
         ("BackendError", (RuntimeError, ImportError)),
+        ("TracingError", (RuntimeError,)),
         ("NanError", (FloatingPointError,)),
+        ("InfError", (FloatingPointError,)),
     ],
 )
 def test_error_must_be_caught_as_its_bases(name, bases):
@@ -80,6 +82,7 @@ def test_linearity_error_must_not_know_its_rule_at_first():
 
 def test_convergence_must_be_a_warning():
     assert issubclass(errors.ConvergenceWarning, UserWarning)
+    assert issubclass(errors.RankPromotionWarning, UserWarning)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Devices, transfers, waiting, and the switches as context managers."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ from pullback import (
     local_devices,
 )
 from pullback.core.array import Array
-from pullback.errors import NotAnArrayError
+from pullback.errors import BackendError, NotAnArrayError
 
 
 def test_devices_must_be_counted():
@@ -31,6 +33,37 @@ def test_devices_must_be_counted():
 
 def test_backend_must_be_named():
     assert default_backend() in ("cpu", "cuda")
+
+
+def test_the_environment_is_described(capsys):
+    text = pullback.print_environment_info(return_string=True)
+    assert capsys.readouterr().out == ""
+    lines = dict(line.split(": ", 1) for line in text.splitlines())
+    assert list(lines) == [
+        *("pullback", "jaxlib", "numpy", "scipy"),
+        *("python", "devices", "switches", "platform"),
+    ]
+    assert lines["pullback"] == pullback.__version__
+    assert lines["numpy"].strip() == np.__version__
+    assert lines["devices"].strip().startswith(f"{device_count()}: ")
+    assert lines["switches"].strip() == "all by default"
+    with config.context(debug_infs=True):
+        assert pullback.print_environment_info() is None
+    assert "switches: debug_infs=True\n" in capsys.readouterr().out
+
+
+def test_the_environment_is_described_without_a_compiler(monkeypatch):
+    def missing():
+        raise BackendError("the compiler could not be loaded: no.")
+
+    def absent(name):
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr("pullback.runtime.backend", missing)
+    monkeypatch.setattr("pullback.runtime.metadata", SimpleNamespace(version=absent))
+    text = pullback.print_environment_info(return_string=True)
+    assert "devices:  none, since the compiler could not be loaded: no.\n" in text
+    assert "jaxlib:   not installed\n" in text
 
 
 def test_device_put_must_make_arrays_of_every_leaf():
@@ -137,12 +170,22 @@ def test_a_barrier_waits_for_effects(capsys):
 
 def test_one_process_computes():
     assert (pullback.process_count(), pullback.process_index()) == (1, 0)
+    assert pullback.process_indices() == [0]
 
 
 def test_nans_are_looked_for_inside_a_block():
     with pullback.debug_nans(True), pytest.raises(FloatingPointError, match="log"):
         jnp.log(jnp.float32(-1.0))
     assert jnp.isnan(jnp.log(jnp.float32(-1.0)))
+
+
+def test_infinities_are_looked_for_inside_a_block():
+    with (
+        pullback.debug_infs(),
+        pytest.raises(FloatingPointError, match="log gave -inf"),
+    ):
+        jnp.log(jnp.float32(0.0))
+    assert jnp.isinf(jnp.log(jnp.float32(0.0)))
 
 
 def test_products_take_the_precision_of_the_block():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from pullback.backend.executable import Buffer, Executable, FastCall, explain
 from pullback.backend.lower import lower
 from pullback.backend.options import Options
 from pullback.backend.xla import Backend, backend
+from pullback.calls.compile_log import log_compiling
 from pullback.config import config
 from pullback.core.array import SCALARS, Array, from_host
 from pullback.core.aval import Aval
@@ -19,7 +21,7 @@ from pullback.core.calling import as_value
 from pullback.core.jaxpr import Jaxpr, evaluate, prune
 from pullback.core.primitive import Primitive
 from pullback.core.trace import EVAL, unexpected_operand, using
-from pullback.errors import NanError
+from pullback.errors import InfError, NanError
 
 #: Bytes from which arrays go to the device through Python. The compiler copies those of
 #: 100 kB or more in another thread, where C++ would not wait for the copy.
@@ -79,8 +81,8 @@ class CompiledJaxpr:
         values = [*consts, *leaves]
         fast = self._repeated(out_tree, len(consts), given, leaves)
         outs = self(values, primitive)
-        if config.debug_nans:
-            refuse_nans(self.jaxpr, values, outs)
+        if config.checks_values:
+            refuse_values(self.jaxpr, values, outs)
         if fast is None:
             return out_tree.unflatten(outs), None
         out = fast.out_tree.unflatten([y.buffer for y in outs])
@@ -90,7 +92,7 @@ class CompiledJaxpr:
         self, out_tree: tree.TreeDef, first: int, given: Any, leaves: Sequence[Any]
     ) -> FastCall | None:
         """Describe a call to the C++ path, without constants, if it can be."""
-        if config.call_path != "fast" or config.debug_nans or not self.repeatable:
+        if config.call_path != "fast" or config.checks_values or not self.repeatable:
             return None
         here = backend()
         if not here.same_leaves(given, leaves) or large_on_host(leaves):
@@ -165,11 +167,15 @@ def compile_jaxpr(
     found: CompiledJaxpr | None = jaxpr.cache.get(key)
     if found is None:
         here = backend()
+        start, loaded = time.perf_counter(), here.counts["loaded"]
         smaller, kept = needed_part(jaxpr, keep_unused)
         given_away = [d for d, k in zip(marks, kept) if k]
         module = lower(smaller, given_away, here.platform)
         executable = here.compile(module, smaller.out_avals, options)
         found = jaxpr.cache[key] = CompiledJaxpr(jaxpr, executable, kept, marks)
+        from_disk = here.counts["loaded"] > loaded
+        seconds = time.perf_counter() - start
+        log_compiling(jaxpr.name, smaller.in_avals, from_disk, seconds)
     return found
 
 
@@ -208,8 +214,8 @@ def run_once(jaxpr: Jaxpr, values: Sequence[Any], primitive: Primitive) -> list[
     if config.call_path == "numpy" or config.disable_jit:
         return interpret(jaxpr, values)
     outs = compile_jaxpr(jaxpr)(values, primitive)
-    if config.debug_nans:
-        refuse_nans(jaxpr, values, outs)
+    if config.checks_values:
+        refuse_values(jaxpr, values, outs)
     return outs
 
 
@@ -233,7 +239,7 @@ def _repeating_call(jaxpr: Jaxpr, primitive: Primitive) -> Callable[..., list[Ar
 
 def fast_call(jaxpr: Jaxpr) -> FastCall | None:
     """Describe a call with a flat list of results to the C++ path, if it can be."""
-    if config.call_path != "fast" or config.disable_jit or config.debug_nans:
+    if config.call_path != "fast" or config.disable_jit or config.checks_values:
         return None
     compiled = compile_jaxpr(jaxpr)
     if not compiled.repeatable:
@@ -265,7 +271,7 @@ def raise_explained(error: Exception, args: Any, kwargs: Any) -> None:
         raise explained from error
 
 
-# -- nans ------------------------------------------------------------------------------
+# -- nans and infinities ---------------------------------------------------------------
 
 
 def holds_nan(x: Any) -> bool:
@@ -273,21 +279,40 @@ def holds_nan(x: Any) -> bool:
     return dtypes.is_inexact(x.dtype) and bool(np.isnan(x.fetch()).any())
 
 
-#: What runs a program to its first nan and raises there; filled by `debugging.switch`.
-nan_finder: list[Callable[[Jaxpr, Sequence[Any]], None]] = [lambda jaxpr, values: None]
+def holds_infinity(x: Any) -> bool:
+    """Whether an array is of floating-point or complex dtype and has an infinity."""
+    return dtypes.is_inexact(x.dtype) and bool(np.isinf(x.fetch()).any())
 
 
-def refuse_nans(jaxpr: Jaxpr, values: Sequence[Any], outs: Sequence[Array]) -> None:
-    """Raise if a result has a nan, naming the operation that made the first one.
+#: What runs a program to the first value that is refused, and raises there, or gives
+#: the results; filled by `debugging.switch`.
+nan_finder: list[Callable[[Jaxpr, Sequence[Any]], Sequence[Any]]] = [
+    lambda jaxpr, values: ()
+]
+
+
+def refuse_values(jaxpr: Jaxpr, values: Sequence[Any], outs: Sequence[Array]) -> None:
+    """Raise if a result has a nan or an infinity and the switches are against it.
 
     Raises:
-        NanError: says which operation, and on which of the user's lines.
+        NanError: says which operation made the first nan, and on which line.
+        InfError: says the same of an infinity; one that was given is let through.
     """
-    if not any(map(holds_nan, outs)):
+    nans = config.debug_nans and any(map(holds_nan, outs))
+    if not nans and not (config.debug_infs and any(map(holds_infinity, outs))):
         return
-    nan_finder[0](jaxpr, [as_value(x) for x in values])
-    raise NanError(
-        f"the compiled {jaxpr.name} gave a nan, which does not appear when it runs "
-        "operation by operation.",
-        mend="Look for inf - inf, 0 * inf or overflow near the limits of the dtype.",
-    )
+    found = nan_finder[0](jaxpr, [as_value(x) for x in values])
+    if nans:
+        raise NanError(
+            f"the compiled {jaxpr.name} gave a nan, which does not appear when it runs "
+            "operation by operation.",
+            mend="Look for inf - inf, 0 * inf or overflow near the limits of the "
+            "dtype.",
+        )
+    if not any(holds_infinity(as_value(y)) for y in found):
+        raise InfError(
+            f"the compiled {jaxpr.name} gave an infinity, which does not appear when "
+            "it runs operation by operation.",
+            mend="Look for overflow near the limits of the dtype, and for divisors "
+            "that are nearly zero.",
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
+import time
 import types
 import weakref
 from collections.abc import Callable, Sequence
@@ -15,6 +16,14 @@ import numpy as np
 from pullback import dtypes, tree
 from pullback.backend.executable import FastCall
 from pullback.backend.xla import backend
+from pullback.calls.compile_log import (
+    SWITCHES,
+    ProgramKey,
+    Tracing,
+    log_tracing,
+    logs_tracing,
+    said_of_tracing,
+)
 from pullback.calls.executable import (
     CompiledJaxpr,
     compile_jaxpr,
@@ -28,24 +37,15 @@ from pullback.core.array import SCALARS, Array
 from pullback.core.aval import Aval
 from pullback.core.calling import as_value, check_callable, leaf_names
 from pullback.core.jaxpr import ClosedJaxpr, evaluate
-from pullback.core.origin import called_at, name_of
+from pullback.core.origin import called_at, defined_at, name_of
 from pullback.core.trace import EVAL, Tracer, Value, current_trace, unexpected_operand
-from pullback.errors import NotAnArrayError, StaticArgumentError
+from pullback.errors import NotAnArrayError, StaticArgumentError, TracingError
 from pullback.transforms.stage import input_aval, stage_flat
 
 #: The attribute of a function that holds what it was staged to.
 _PROGRAMS = "__pullback_programs__"
 #: The switches that decide what a function is staged to.
-_switches = operator.attrgetter(
-    "enable_x64",
-    "strong_zeros",
-    "debug_nans",
-    "nondiff_arrays",
-    "custom_vjp_forward",
-    "default_matmul_precision",
-    "numpy_dtype_promotion",
-    "epoch",
-)
+_switches = operator.attrgetter(*SWITCHES)
 
 
 class Staged(NamedTuple):
@@ -173,7 +173,8 @@ class Jit:
 
     def _donated(self, call: Call) -> list[bool]:
         """Say, for each leaf, whether its memory is given away."""
-        if config.debug_nans or not (self._donate_argnums or self._donate_argnames):
+        given_away = self._donate_argnums or self._donate_argnames
+        if config.checks_values or not given_away:
             return [False] * len(call.leaves)
         # A static position holds None, which has no leaves.
         marks = [i in self._donate_argnums for i in range(len(call.args))]
@@ -222,6 +223,7 @@ class Jit:
         avals = self._avals(call)
         statics = tuple((key, type(value), value) for key, value in call.statics)
         axes = current_trace().axes
+        # The fields of a `ProgramKey`; a plain tuple is made sooner.
         key = (call.treedef, avals, statics, axes, _switches(config))
         try:
             staged = self._programs.get(key)
@@ -230,10 +232,43 @@ class Jit:
                 self._check_hashable(position, value, error)
             raise
         if staged is None:
+            if config.no_tracing:
+                self._refuse_tracing(call, ProgramKey(*key))
+            start = time.perf_counter()
             staged = self._stage_anew(call, avals)
-            if not any(isinstance(c, Tracer) for c in staged.closed.consts):
+            kept = not any(isinstance(c, Tracer) for c in staged.closed.consts)
+            if logs_tracing():
+                self._log(call, ProgramKey(*key), kept, time.perf_counter() - start)
+            if kept:
                 self._programs[key] = staged
         return staged
+
+    def _log(self, call: Call, key: ProgramKey, kept: bool, seconds: float) -> None:
+        """Log that the function was traced, before its program is kept."""
+        log_tracing(self._tracing(call, key, kept), seconds)
+
+    def _refuse_tracing(self, call: Call, key: ProgramKey) -> None:
+        """Raise, since the switch `no_tracing` is on.
+
+        Raises:
+            TracingError: says for which types, and why again.
+        """
+        raise TracingError(
+            f"{said_of_tracing(self._tracing(call, key, True), 'would be traced')}, "
+            "while no_tracing is on.",
+            where=called_at(),
+            mend="Call it with these types before, or with those of before; or leave "
+            "the block.",
+        )
+
+    def _tracing(self, call: Call, key: ProgramKey, kept: bool) -> Tracing:
+        """Describe how the function is traced, for logs and errors."""
+        last = next(reversed(self._programs), None)
+        before = None if last is None else ProgramKey(*last)
+        static = [*key.statics, *(before.statics if before else ())]
+        names = {k: k if isinstance(k, str) else self._argument(k) for k, *_ in static}
+        place, leaves = defined_at(self.__wrapped__), self._names(call)
+        return Tracing(self._name, place, key, before, leaves, names, kept)
 
     def _stage_anew(self, call: Call, avals: Sequence[Aval]) -> Staged:
         static = dict(call.statics)

@@ -39,6 +39,12 @@ def fill_operators(methods: dict[str, Callable[..., Any] | property]) -> None:
         setattr(Operators, name, method)
 
 
+def exchange_operators(methods: dict[str, Callable[..., Any]]) -> None:
+    """Put other methods in place of some operators that were filled before."""
+    for name, method in methods.items():
+        setattr(Operators, name, method)
+
+
 def fetch_device_buffer(buffer: Any) -> Any:
     """Give a host view of a device buffer through the buffer protocol."""
     buffer.block_until_ready()

@@ -29,6 +29,14 @@ _FORWARD = {
     "jnp.where before the power.",
     "acos": "The operand is outside [-1, 1]. Clip it before.",
     "asin": "The operand is outside [-1, 1]. Clip it before.",
+    "add": "The sum overflows. Rescale the terms, or use 64 bits.",
+    "sub": "The difference overflows. Rescale the terms, or use 64 bits.",
+    "reduce_sum": "The sum overflows. Rescale the terms, or use 64 bits.",
+    "dot_general": "The product overflows. Rescale the factors, or use 64 bits.",
+    "integer_pow": "The power overflows. Rescale the base, or use 64 bits.",
+    "cumsum": "The sum overflows. Rescale the terms, or use 64 bits.",
+    "convert_element_type": "The number is too large for the dtype. Rescale it, or "
+    "keep a wider dtype.",
     "mul": "The product overflows. Rescale the factors, or use logarithms or 64 bits.",
 }
 

@@ -119,6 +119,11 @@ class Birth:
     parent: Birth | None = None
 
     @property
+    def is_nan(self) -> bool:
+        """Whether the result is a nan, and no infinity."""
+        return self.result.startswith(_NAN)
+
+    @property
     def first(self) -> Birth:
         """The first operation of the chain."""
         return self if self.parent is None else self.parent.first
@@ -164,6 +169,9 @@ class Birth:
         return f"Applied at {self.where}." if self.where else ""
 
 
+#: How a result that is no number is written.
+_NAN = "a nan"
+
 # -- what is not finite ----------------------------------------------------------------
 
 
@@ -176,20 +184,51 @@ def host_of(x: Value) -> Any:
     return None
 
 
-def all_finite(x: Value) -> bool:
-    """Whether a value has no nan and no infinity."""
+def marked(x: Value, test: Callable[[Any], Any]) -> Any:
+    """Give where a value passes a NumPy test; nowhere, if it holds no such numbers."""
     host = host_of(x)
     if host is None or not dtypes.is_inexact(host.dtype):
-        return True
-    return bool(np.isfinite(host).all())
+        return np.zeros(np.shape(x), np.bool_)
+    return np.asarray(test(host))
+
+
+def bad_at(x: Value) -> Any:
+    """Give where a value is nan, or else where it is not finite."""
+    nans = marked(x, np.isnan)
+    return nans if nans.any() else marked(x, np.isinf)
+
+
+def all_finite(x: Value) -> bool:
+    """Whether a value has no nan and no infinity."""
+    return not bad_at(x).any()
 
 
 def has_nan(x: Value) -> bool:
     """Whether a value has a nan."""
-    host = host_of(x)
-    if host is None or not dtypes.is_inexact(host.dtype):
-        return False
-    return bool(np.isnan(host).any())
+    return bool(marked(x, np.isnan).any())
+
+
+def has_infinity(x: Value) -> bool:
+    """Whether a value has an infinity."""
+    return bool(marked(x, np.isinf).any())
+
+
+def infinity_at(primitive: Primitive, operands: Sequence[Value], out: Value) -> Any:
+    """Give where a result is infinite though what it is made of is finite.
+
+    An operation without operands gives what it was told to; and of one whose elements
+    do not belong to its operands' elements, all operands must be finite.
+    """
+    found = marked(out, np.isinf)
+    if not operands:
+        return np.zeros_like(found)
+    if not found.any() or all(map(all_finite, operands)):
+        return found
+    if not primitive.elementwise:
+        return np.zeros_like(found)
+    for x in operands:
+        found = found & ~(marked(x, np.isinf) | marked(x, np.isnan))
+    return found
 
 
 def birth_of(
@@ -198,13 +237,27 @@ def birth_of(
     outs: Sequence[Value],
     inside: str = "",
     parent: Birth | None = None,
+    infinity: bool = False,
 ) -> Birth:
-    """Describe an operation that has just given a value that is not finite."""
-    test: Callable[[Any], bool] = (
-        has_nan if any(map(has_nan, outs)) else lambda x: not all_finite(x)
-    )
-    bad = np.asarray(host_of(next(y for y in outs if test(y))))
-    mask = np.isnan(bad) if np.isnan(bad).any() else ~np.isfinite(bad)
+    """Describe an operation that has just given a value that is not finite.
+
+    Args:
+        primitive: the operation.
+        operands: its operands.
+        outs: its results.
+        inside: which step of which loop is running, or "".
+        parent: what made the infinity that became a nan.
+        infinity: describe an infinity made of finite operands; otherwise a nan, or else
+            any value that is not finite.
+    """
+    found = [
+        (y, infinity_at(primitive, operands, y) if infinity else bad_at(y))
+        for y in outs
+    ]
+    found = [pair for pair in found if pair[1].any()]
+    # A nan says more than an infinity in another result.
+    out, mask = next((p for p in found if has_nan(p[0]) and not infinity), found[0])
+    bad = np.asarray(host_of(out))
     index = tuple(int(i[0]) for i in np.nonzero(np.atleast_1d(mask)))[: bad.ndim]
     values = [element_at(x, bad.shape, index) for x in operands]
     context = read_stack(primitive, operands)
@@ -244,7 +297,7 @@ def value_text(value: Any) -> str:
 
 def result_text(value: Any) -> str:
     """Write a number that is not finite."""
-    return "a nan" if np.isnan(value) else value_text(value)
+    return _NAN if np.isnan(value) else value_text(value)
 
 
 def summary(x: Value) -> str:

@@ -15,7 +15,14 @@ from pullback.core.trace import (
     current_trace,
     using,
 )
-from pullback.debugging.births import Birth, NotedSteps, all_finite, birth_of, has_nan
+from pullback.debugging.births import (
+    Birth,
+    NotedSteps,
+    all_finite,
+    birth_of,
+    has_nan,
+    infinity_at,
+)
 from pullback.debugging.stepping import can_unfold, inside, unfold
 from pullback.transforms.linearize import (
     LinearizeTrace,
@@ -28,12 +35,15 @@ from pullback.transforms.linearize import (
 class WatchTrace(Trace):
     """Computes at once, and follows values that are not finite to their origin."""
 
-    __slots__ = ("known", "stop_at_nan")
+    __slots__ = ("known", "stop_at_infinity", "stop_at_nan")
 
-    def __init__(self, stop_at_nan: bool = False) -> None:
+    def __init__(
+        self, stop_at_nan: bool = False, stop_at_infinity: bool = False
+    ) -> None:
         #: id -> (the value, what made it): only of values that are not finite.
         self.known: dict[int, tuple[Value, Birth | None]] = {}
         self.stop_at_nan = stop_at_nan
+        self.stop_at_infinity = stop_at_infinity
 
     def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
         """Compute and look; programs are run one operation at a time."""
@@ -65,6 +75,10 @@ class WatchTrace(Trace):
             self.known[id(y)] = y, birth
         if self.stop_at_nan and birth is not None and any(map(has_nan, bad)):
             raise Found(birth)
+        if self.stop_at_infinity and any(
+            infinity_at(primitive, operands, y).any() for y in bad
+        ):
+            raise Found(birth_of(primitive, operands, bad, inside(), infinity=True))
 
     def birth(self, x: Value) -> Birth | None:
         """Give what made a value that is not finite, None if it was given so."""
@@ -73,7 +87,7 @@ class WatchTrace(Trace):
 
 
 class Found(Exception):
-    """Carries the first nan out of a program that is run to find it."""
+    """Carries the first nan or infinity out of a program that is run to find it."""
 
     def __init__(self, birth: Birth) -> None:
         super().__init__(birth.sentence())

@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes
-from pullback.core.array import Array, Operators, fill_operators
+from pullback.config import listeners
+from pullback.core.array import (
+    Array,
+    Operators,
+    exchange_operators,
+    fill_operators,
+)
 from pullback.core.calling import is_arraylike
 from pullback.core.origin import called_at
 from pullback.core.trace import Value, current_trace
@@ -29,6 +35,7 @@ from pullback.numpy import (
 )
 from pullback.numpy.arguments import array_argument, describe, wrong_shape
 from pullback.numpy.promotion import FLOATING, INTEGRAL, NUMERIC, convert
+from pullback.numpy.ranks import looking_at_ranks, ranks_matter
 from pullback.primitives import table
 from pullback.primitives.creation import bitcast_convert_type
 
@@ -375,3 +382,39 @@ fill_operators(
         "devices": lambda self: {"cpu"},
     }
 )
+
+
+# -- ranks -----------------------------------------------------------------------------
+
+_ALONE = ("__neg__", "__pos__", "__abs__", "__invert__", "__round__")
+_CONTRACTING = ("__matmul__", "__rmatmul__")
+#: The operators whose operands are broadcast to one shape. They are exchanged when the
+#: switch changes, so that looking at ranks costs nothing while it is off.
+_BROADCASTING: dict[str, Method] = {
+    name: vars(Operators)[name]
+    for name in (*arithmetic_operators(), *comparison_and_bit_operators())
+    if name not in _ALONE + _CONTRACTING
+}
+
+
+def follow_switch() -> None:
+    """Let operators look at the ranks of their operands, or not."""
+    looks = vars(Operators)["__add__"] is not _BROADCASTING["__add__"]
+    if looks == ranks_matter():
+        return
+    exchange_operators(
+        _BROADCASTING
+        if looks
+        else {n: looking_at_ranks(m, said_name(n)) for n, m in _BROADCASTING.items()}
+    )
+
+
+def said_name(name: str) -> str:
+    """Give the name of an operator without underscores; of a reflected one, its own."""
+    plain = name.strip("_")
+    own = plain.removeprefix("r")
+    return own if f"__{own}__" in _BROADCASTING else plain
+
+
+listeners.append(follow_switch)
+follow_switch()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pullback import dtypes
+from pullback.config import listeners
 from pullback.core.array import Array, Operators
 from pullback.core.primitive import Primitive
 from pullback.core.trace import Tracer, Value, current_trace
@@ -23,6 +24,7 @@ from pullback.numpy.promotion import (
     promote,
     promote_arrays,
 )
+from pullback.numpy.ranks import check_ranks, ranks_matter
 from pullback.primitives import structural, table
 
 Unary = Callable[[Any], Value]
@@ -38,6 +40,16 @@ def named(function: Callable[..., Any], name: str, doc: str) -> Callable[..., An
     function.__doc__ = doc
     return function
 
+
+def _follow_switch() -> None:
+    """Let functions look at ranks, or not."""
+    global _looks_at_ranks
+    _looks_at_ranks = ranks_matter()
+
+
+#: Whether ranks are looked at: a flag costs the quick functions 3 ns.
+_looks_at_ranks: bool = ranks_matter()
+listeners.append(_follow_switch)
 
 # -- recipes ---------------------------------------------------------------------------
 # The first branch of each is the hot path: benchmarks/eager.py times `sin` and `add`.
@@ -62,6 +74,8 @@ def arithmetic(name: str, op: Binary, boolean: Binary | None, what: str) -> Bina
     """Make an operation on two numbers, with another operation for booleans."""
 
     def function(x: Any, y: Any) -> Value:
+        if _looks_at_ranks:
+            check_ranks(name, x, y)
         if isinstance(x, Operators):
             dtype = x.dtype  # type: ignore[attr-defined]
             if isinstance(y, Operators):
@@ -87,6 +101,8 @@ def inexact_binary(name: str, op: Binary, what: str) -> Binary:
     """Make a function of two floats; integers and booleans are converted."""
 
     def function(x: Any, y: Any) -> Value:
+        if _looks_at_ranks:
+            check_ranks(name, x, y)
         if isinstance(x, Operators):
             dtype = x.dtype  # type: ignore[attr-defined]
             if isinstance(y, Operators):
@@ -103,6 +119,8 @@ def comparison(name: str, op: Binary, what: str) -> Binary:
     """Make a comparison; complex numbers are ordered by real, then imaginary part."""
 
     def function(x: Any, y: Any) -> Value:
+        if _looks_at_ranks:
+            check_ranks(name, x, y)
         if (
             isinstance(x, Operators)
             and isinstance(y, Operators)
@@ -143,6 +161,7 @@ def bitwise(name: str, op: Binary, what: str) -> Binary:
     """Make an operation on the bits of integers or on booleans."""
 
     def function(x: Any, y: Any) -> Value:
+        check_ranks(name, x, y)
         x, y = promote(name, x, y)
         for v in (x, y):
             check_bits(v, name)
@@ -155,6 +174,7 @@ def logical(name: str, op: Binary, what: str) -> Binary:
     """Make an operation on truth values; numbers are true where they are not zero."""
 
     def function(x: Any, y: Any) -> Value:
+        check_ranks(name, x, y)
         return op(truth(x, name), truth(y, name))
 
     return named(function, name, f"Give the {what} of truth values.")
@@ -332,6 +352,7 @@ def power(x: Any, y: Any) -> Value:
             f"was given integers {describe(x)} and the negative power {y}.",
             "Convert x to float first.",
         )
+    check_ranks("power", x, y)
     x, y = promote_arrays("power", x, y)
     if is_boolean(x):
         x, y = [convert(v, dtypes.scalar_dtype(int)) for v in (x, y)]
@@ -361,6 +382,7 @@ def _whole_power(x: Value, y: Value) -> Value:
 
 def remainder(x: Any, y: Any) -> Value:
     """Give the remainder with the sign of the divisor; integers by 0 give x."""
+    check_ranks("remainder", x, y)
     x, y = _numbers("remainder", x, y)
     rest = table.rem(x, y)
     if is_unsigned(rest):
@@ -400,11 +422,13 @@ def zero_like(x: Value) -> Any:
 
 def fmod(x: Any, y: Any) -> Value:
     """Give the remainder with the sign of the dividend."""
+    check_ranks("fmod", x, y)
     return table.rem(*_numbers("fmod", x, y))
 
 
 def floor_divide(x: Any, y: Any) -> Value:
     """Give the quotient rounded down; integers divided by 0 give -1 or the maximum."""
+    check_ranks("floor_divide", x, y)
     x, y = _numbers("floor_divide", x, y)
     whole = table.div(x, y)
     if is_unsigned(whole):
@@ -422,6 +446,7 @@ def floor_divide(x: Any, y: Any) -> Value:
 
 def divmod(x: Any, y: Any) -> tuple[Value, Value]:
     """Give floor_divide(x, y) and remainder(x, y)."""
+    check_ranks("divmod", x, y)
     return floor_divide(x, y), remainder(x, y)
 
 
@@ -470,11 +495,13 @@ def bitwise_count(x: Any) -> Value:
 
 def left_shift(x: Any, n: Any) -> Value:
     """Give x with bits moved up by n; a distance beyond the width gives 0."""
+    check_ranks("left_shift", x, n)
     return table.shift_left(*_shift_operands("left_shift", x, n))
 
 
 def right_shift(x: Any, n: Any) -> Value:
     """Give x with bits moved down by n; the sign is kept."""
+    check_ranks("right_shift", x, n)
     x, n = _shift_operands("right_shift", x, n)
     if is_unsigned(x):
         return table.shift_right_logical(x, n)

@@ -17,6 +17,7 @@ from pullback.numpy import reductions
 from pullback.numpy.arguments import array_argument, option, static_int
 from pullback.numpy.composed import where as choose
 from pullback.numpy.promotion import as_inexact, promote_arrays, real_arguments
+from pullback.numpy.ranks import check_ranks
 from pullback.numpy.ufuncs import named
 from pullback.primitives import (
     hypergeometric,
@@ -97,6 +98,7 @@ def _function(name: str, op: Callable[..., Value], what: str) -> Callable[..., V
     """Make a public function of an operation on real numbers."""
 
     def function(*xs: Any) -> Value:
+        check_ranks(name, *xs)
         return op(*real_arguments(name, *xs))
 
     return named(function, name, f"{what}; as `scipy.special.{name}`.")

@@ -10,7 +10,13 @@ import pullback.numpy as jnp
 from pullback import jit, make_jaxpr
 from pullback.backend.xla import backend
 from pullback.config import config
-from pullback.errors import ArgumentError, BackendError, NanError, PullbackError
+from pullback.errors import (
+    ArgumentError,
+    BackendError,
+    InfError,
+    NanError,
+    PullbackError,
+)
 
 
 def compiled(f, *args, **options):
@@ -81,6 +87,12 @@ def test_nans_are_looked_for_where_that_is_switched_on_later():
     assert np.isnan(g(-1.0))
     with config.context(debug_nans=True), pytest.raises(NanError):
         g(-1.0)
+    assert g(0.0) == -np.inf
+    with (
+        config.context(debug_infs=True),
+        pytest.raises(InfError, match="log gave -inf"),
+    ):
+        g(0.0)
 
 
 def test_calls_without_cpp_give_the_same(monkeypatch):

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import config, custom_vjp, grad, jit, vmap
+from pullback import config, custom_jvp, custom_vjp, grad, jit, vmap
 from pullback.core.trace import EVAL, EvalTrace
 from pullback.debugging import switch
-from pullback.errors import NanError
+from pullback.errors import InfError, NanError
 from pullback.lax import scan
 from pullback.transforms.linearize import make_steps
 
@@ -116,3 +116,100 @@ def test_product_in_a_backward_rule_is_not_said_to_be_of_a_cotangent():
         with pytest.raises(NanError, match="Zero times infinity") as caught:
             grad(f)(0.0)
     assert "zero cotangent" not in str(caught.value)
+
+
+# -- infinities ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def against_infinities():
+    with config.context(debug_infs=True):
+        yield
+
+
+@pytest.mark.parametrize("around", [lambda f: f, jit], ids=["eager", "jit"])
+def test_an_infinity_names_the_operation_that_made_it(against_infinities, around):
+    with pytest.raises(
+        InfError, match=r"operation div gave inf at \[1\] from \(1, 0\)"
+    ):
+        around(lambda x: 1.0 / x)(jnp.array([2.0, 0.0]))
+    with pytest.raises(FloatingPointError) as caught:
+        around(lambda x: jnp.sin(1.0) + jnp.exp(x))(100.0)
+    assert "operation exp gave inf from (100), in the forward pass." in str(
+        caught.value
+    )
+    assert "Applied at test_switch.py:" in str(caught.value)
+    assert "exp overflows. For log(1 + exp(x))" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "transformed",
+    [grad(jnp.sqrt), jit(grad(jnp.sqrt)), grad(jit(jnp.sqrt))],
+    ids=["grad", "jit of grad", "grad of jit"],
+)
+def test_an_infinite_derivative_names_its_operation(against_infinities, transformed):
+    with pytest.raises(InfError, match="as part of the derivative of sqrt") as caught:
+        transformed(0.0)
+    assert "operation div gave inf from (1, 0)" in str(caught.value)
+    assert "The derivative of sqrt is infinite there." in str(caught.value)
+
+
+@pytest.mark.parametrize("around", [lambda f: f, jit], ids=["eager", "jit"])
+def test_given_infinities_may_be_used(against_infinities, around):
+    marked = custom_jvp(lambda x: jnp.where(x > 0, x, jnp.inf))
+    marked.defjvps(lambda x_dot, ans, x: x_dot)
+    x = jnp.array([jnp.inf, 1.0])
+    assert around(jnp.exp)(x)[0] == np.inf
+    assert around(lambda x: jnp.where(x > 2, x, -jnp.inf).max())(x) == np.inf
+    assert around(lambda x: jnp.full(2, -jnp.inf) * x)(x)[1] == -np.inf
+    assert around(lambda x: jnp.sum(x) + jnp.max(x))(x) == np.inf
+    assert around(grad(lambda x: marked(x) * jnp.inf))(-1.0) == np.inf
+    rows = scan(lambda c, a: (c, a + c), jnp.inf, jnp.arange(3.0))[1]
+    assert np.isinf(rows).all()
+
+
+@pytest.mark.parametrize("around", [lambda f: f, jit], ids=["eager", "jit"])
+def test_one_made_beside_a_given_one_is_found(against_infinities, around):
+    with pytest.raises(InfError, match=r"exp gave inf at \[1\] from \(1000\)"):
+        around(jnp.exp)(jnp.array([jnp.inf, 1000.0]))
+
+
+@pytest.mark.parametrize("around", [lambda f: f, jit], ids=["eager", "jit"])
+def test_an_infinity_in_a_scan_names_the_step(against_infinities, around):
+    def f(x):
+        return scan(lambda c, _: (c * c, c), x, None, 10)[0]
+
+    with pytest.raises(InfError, match="in step 5 of a scan of 10"):
+        around(f)(10.0)
+
+
+def test_nans_and_infinities_are_looked_for_apart():
+    with config.context(debug_infs=True):
+        assert np.isnan(jnp.log(-1.0))
+        assert np.isnan(jit(jnp.log)(-1.0))
+        with config.context(debug_nans=True), pytest.raises(NanError):
+            jit(jnp.log)(-1.0)
+    with config.context(debug_nans=True):
+        assert jit(jnp.log)(0.0) == jnp.log(0.0) == -np.inf
+    assert type(EVAL) is EvalTrace
+
+
+def test_an_infinity_that_only_the_compiled_program_has_is_refused(
+    against_infinities, monkeypatch
+):
+    finite = [lambda jaxpr, values: [jnp.ones(())]]
+    monkeypatch.setattr("pullback.calls.executable.nan_finder", finite)
+    with pytest.raises(InfError) as caught:
+        jit(jnp.exp)(100.0)
+    assert str(caught.value) == (
+        "the compiled exp gave an infinity, which does not appear when it runs "
+        "operation by operation. Look for overflow near the limits of the dtype, and "
+        "for divisors that are nearly zero."
+    )
+
+
+@pytest.mark.parametrize("around", [lambda f: f, jit], ids=["eager", "jit"])
+def test_the_sign_of_zero_makes_no_infinity(against_infinities, checked, around):
+    x = jnp.array([0.0, -0.0, 2.0, -2.0, jnp.inf, -jnp.inf])
+    assert around(jnp.signbit)(x).tolist() == [False, True] * 3
+    assert around(jnp.copysign)(1.0, x).tolist() == [1.0, -1.0] * 3

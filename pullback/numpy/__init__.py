@@ -138,7 +138,6 @@ from pullback.numpy.creation import (
     triu,
     triu_indices,
     triu_indices_from,
-    vander,
     zeros,
     zeros_like,
 )
@@ -439,6 +438,7 @@ if _TYPE_CHECKING:
         polysub,
         polyval,
         roots,
+        vander,
     )
     from pullback.numpy.tapers import bartlett, blackman, hamming, hanning, kaiser
     from pullback.numpy.ufunc_methods import frompyfunc, ufunc
@@ -477,7 +477,7 @@ _LATE_FUNCTIONS = {
         "grids": "c_ diag_indices_from mask_indices mgrid ogrid r_",
         "histograms": "histogram2d histogramdd",
         "polynomials": "poly polyadd polyder polydiv polyfit polyint polymul polysub "
-        "polyval roots",
+        "polyval roots vander",
         "tapers": "bartlett blackman hamming hanning kaiser",
         "ufunc_methods": "frompyfunc ufunc",
     }.items()

@@ -598,19 +598,6 @@ def diagflat(v: Any, k: Any = 0) -> Value:
     return diag(structural.reshape(v, (math.prod(v.shape),)), k)
 
 
-def vander(x: Any, N: int | None = None, increasing: bool = False) -> Value:
-    """Make a matrix of the powers of a vector's elements."""
-    x = array_argument(x, "vander")
-    if len(x.shape) != 1:
-        raise wrong_shape(
-            "vander", f"takes a vector; got {describe(x)}.", "Use ravel()."
-        )
-    n = x.shape[0] if N is None else static_int(N, "vander", "N")
-    powers = range(n) if increasing else range(n - 1, -1, -1)
-    columns = [structural.expand_axes(ufuncs.power(x, p), (1,)) for p in powers]
-    return concatenate(columns, 1) if columns else filled((x.shape[0], 0), 0, x.dtype)
-
-
 def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Value, Value]:
     """Give the row and column numbers of the lower triangle."""
     return _index_arrays(np.tril_indices(n, k, m))

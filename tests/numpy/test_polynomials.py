@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import jit
+from pullback import grad, jit, make_jaxpr
 from pullback.errors import ArgumentError, ShapeError, TracerIntegerError
 from tests.numpy.agreement import (
     agrees,
@@ -123,3 +123,49 @@ def test_fits_of_points_that_do_not_belong_together_are_refused():
         jnp.polyfit(V, V[:3], 1)
     with pytest.raises(ArgumentError, match="deg=-1"):
         jnp.polyfit(V, V, -1)
+
+
+@pytest.mark.parametrize("n", [32, 33, 100])
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "int16", "uint8"])
+def test_long_polynomials_are_evaluated_by_pieces(n, dtype):
+    random = np.random.default_rng(n)
+    p = random.integers(0, 5, n).astype(dtype)
+    x = (random.integers(0, 3, (4, 3)) / (1 if dtype[-1] in "68" else 2)).astype(dtype)
+    wanted = np.polyval(p, x)
+    for f in (jnp.polyval, jit(jnp.polyval)):
+        found = f(p, x)
+        assert found.dtype == wanted.dtype
+        np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+def test_derivatives_of_long_polynomials():
+    p, x = np.linspace(-1.0, 1.0, 70), np.array([0.0, -0.5, 1.01])
+    slopes = grad(lambda p, x: jnp.sum(jnp.polyval(p, x)), (0, 1))(p, x)
+    np.testing.assert_allclose(slopes[0], np.vander(x, 70).sum(0), rtol=1e-4)
+    np.testing.assert_allclose(slopes[1], np.polyval(np.polyder(p), x), rtol=1e-4)
+
+
+@pytest.mark.parametrize("increasing", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "int32", "int8", "uint32"])
+def test_matrices_of_many_powers(dtype, increasing):
+    x = np.array([0, 1, 2, 3]).astype(dtype)
+    wide = np.vander(x.astype("O"), 20, increasing)
+    found = jit(lambda x: jnp.vander(x, 20, increasing))(x)
+    assert found.dtype == dtype
+    if x.dtype.kind in "iu":
+        wide = np.array([int(v) % 2 ** (8 * x.itemsize) for v in wide.ravel()], "u8")
+    np.testing.assert_allclose(
+        np.asarray(found).ravel(), wide.astype(dtype).ravel(), rtol=1e-6
+    )
+    bases = np.array([0.0, -1.5, 1.0])
+    slopes = grad(lambda x: jnp.sum(jnp.vander(x, 20)))(bases)
+    wanted = sum(k * bases ** max(k - 1, 0) for k in range(20))
+    np.testing.assert_allclose(slopes, wanted, rtol=1e-5)
+
+
+def test_programs_do_not_grow_with_the_number_of_powers():
+    def count(f, n):
+        return len(make_jaxpr(grad(lambda x: jnp.sum(f(x))))(np.ones(n)).eqns)
+
+    for f in (jnp.vander, lambda x: jnp.polyval(x, x)):
+        assert count(f, 800) < 3 * count(f, 200)

@@ -108,6 +108,42 @@ def differential_equation(lib):
     return loss, (numbers(lib, 32, 32), numbers(lib, 32), np.linspace(0.0, 5.0, 11))
 
 
+def rows(lib):
+    np = lib.np
+
+    def loss(rows, x):
+        for i in range(len(rows)):
+            x = x * rows[i] + np.sin(np.sum(rows[i, :5]))
+        return np.sum(x * x)
+
+    return loss, (numbers(lib, 50, 2000), numbers(lib, 2000))
+
+
+def graph(lib):
+    np = lib.np
+    nodes, edges = 500, 4000
+    source = (np.arange(edges) * 7919) % nodes
+    target = (np.arange(edges) * 104_729 + 13) % nodes
+
+    def loss(weights, x, source, target):
+        for w in weights:
+            messages = np.dot(x, w)[source]
+            x = np.tanh(np.zeros_like(x).at[target].add(messages))
+        return np.sum(x * x)
+
+    weights = [numbers(lib, 16, 16) / 8 for _ in range(2)]
+    return loss, (weights, numbers(lib, nodes, 16), source, target)
+
+
+def filtered(lib):
+    np = lib.np
+
+    def loss(kernel, x):
+        return np.sum(np.tanh(np.convolve(x, kernel)) ** 2)
+
+    return loss, (numbers(lib, 500), numbers(lib, 10_000))
+
+
 def fixed_point(lib):
     np = lib.np
 
@@ -152,5 +188,8 @@ PROGRAMS: dict[str, Program] = {
     "convolution": Program("two convolutions and a pooling, 32 images", convolution),
     "logsumexp": Program("`logsumexp` of 2,000 rows of 1,000", logsumexp),
     "ode": Program("`odeint`, 32 equations, 10 times", differential_equation),
+    "rows": Program("recurrence over 50 rows of 2,000, by `rows[i]`", rows),
+    "graph": Program("graph network, 2 layers, 4,000 edges", graph),
+    "filtered": Program("`convolve` of 10,000 numbers by 500", filtered),
     "fixed_point": Program("implicit fixed point, rule of the user's", fixed_point),
 }

@@ -289,7 +289,8 @@ def tridiagonal_solve(
     Example:
         >>> from pullback import lax, numpy as jnp
         >>> side, middle = jnp.full(4, -1.0), jnp.full(4, 2.0)
-        >>> print(lax.linalg.tridiagonal_solve(side, middle, side, jnp.ones((4, 1))).T)
+        >>> x = lax.linalg.tridiagonal_solve(side, middle, side, jnp.ones((4, 1)))
+        >>> print(x.T.round(3))
         [[2. 3. 3. 2.]]
     """
     solve = banded.TridiagonalSolve(perturb_singular)

@@ -4,7 +4,7 @@ import pytest
 
 import pullback.numpy as jnp
 from pullback import custom_vjp, grad, tree, tree_util
-from pullback.errors import RuleTreeError
+from pullback.errors import RuleShapeError, RuleTreeError
 from pullback.tree import structure_text
 
 Point = collections.namedtuple("Point", "x y")
@@ -59,3 +59,10 @@ def test_single_list_argument_takes_its_cotangent_bare():
     f = custom_vjp(lambda xs: xs[0] * xs[1])
     f.defvjp(lambda xs: (f(xs), xs), lambda xs, g: [xs[1] * g, xs[0] * g])
     assert grad(f)([2.0, 3.0]) == [3.0, 2.0]
+
+
+def test_an_argument_of_a_function_without_a_signature_is_named_by_its_number():
+    largest = custom_vjp(max)  # a builtin that tells of no parameters
+    largest.defvjp(lambda *xs: (max(*xs), None), lambda _, ct: (ct, jnp.ones(2)))
+    with pytest.raises(RuleShapeError, match=r"for argument `argument 1`.*f32\[2\]"):
+        grad(largest)(3.0, 1.0)

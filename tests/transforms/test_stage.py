@@ -324,3 +324,8 @@ def test_make_jaxpr_must_bind_the_names_it_is_given():
     assert "psum[axis=i]" in str(jaxpr)
     with pytest.raises(UnboundAxisError, match=r"'j'.*'i' \(length 2\)"):
         make_jaxpr(f, axis_env=[("i", 2)])(1.0)
+
+
+def test_a_python_integer_beside_floats_has_no_range():
+    program = make_jaxpr(lambda x: mul(x, 10**12))(1.5)
+    assert "mul a 1000000000000" in str(program)

@@ -200,6 +200,31 @@ _NUMPY = (
 )
 
 
+class PrimalTracer(Tracer):
+    """A value of the trace below, with what a derivative carries beside it."""
+
+    __slots__ = ()
+
+    primal: Value
+
+    #: What is done with the value, for errors.
+    state = "being differentiated"
+
+    def concrete(self) -> Any:
+        """Give the primal's array, if there is one."""
+        inner = getattr(self.primal, "concrete", None)
+        return self.primal if inner is None else inner()
+
+    def describe(self) -> str:
+        """Say that the value is being differentiated, and what is inside."""
+        return f"a value of type {self.aval} {self.state}{within(self.primal)}"
+
+
+def within(inner: Value) -> str:
+    """Describe the value of a trace below, if it is traced too, for `describe`."""
+    return f" inside {inner.describe()}" if isinstance(inner, Tracer) else ""
+
+
 class EvalTrace(Trace):
     """The outermost trace: it computes at once, with NumPy."""
 

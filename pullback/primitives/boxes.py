@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,8 @@ class CutBoxes(Primitive):
 
     def transpose(self, cotangents: Any, x: Any) -> Any:
         given = [not is_zero(ct) for ct in cotangents]
-        bounds = tuple([box for box, some in zip(self.bounds, given) if some])
-        pieces = [ct for ct, some in zip(cotangents, given) if some]
+        bounds = tuple(compress(self.bounds, given))
+        pieces = list(compress(cotangents, given))
         return (AddBoxes(bounds, x.aval.shape)(*pieces) if pieces else Zero(x.aval),)
 
     def batch(self, size: int, operands: Any, dims: Any) -> Any:
@@ -110,14 +111,12 @@ class AddBoxes(Primitive):
         given = [not is_zero(t) for t in tangents]
         if not any(given):
             return y, Zero(like=y)
-        bounds = tuple([box for box, some in zip(self.bounds, given) if some])
-        pieces = [t for t, some in zip(tangents, given) if some]
-        return y, AddBoxes(bounds, self.shape)(*pieces)
+        pieces = compress(tangents, given)
+        return y, AddBoxes(tuple(compress(self.bounds, given)), self.shape)(*pieces)
 
     def transpose(self, ct: Any, *pieces: Any) -> Any:
         unknown = [isinstance(x, Unknown) for x in pieces]
-        bounds = tuple([box for box, some in zip(self.bounds, unknown) if some])
-        cut = iter(CutBoxes(bounds)(ct))
+        cut = iter(CutBoxes(tuple(compress(self.bounds, unknown)))(ct))
         return [next(cut) if some else None for some in unknown]
 
     def batch(self, size: int, operands: Any, dims: Any) -> Any:

@@ -23,6 +23,7 @@ from pullback.primitives.recipes import (
     shifted,
 )
 from pullback.primitives.structural import (
+    Transpose,
     broadcast,
     expand_axes,
     frozen,
@@ -70,10 +71,10 @@ class Concatenate(Primitive):
             ctx.uses["concatenate"] += 1  # what is written depends on the place
             if not has_computed_operand(ctx.place):
                 return self.write(ctx, operands)
-            order = (*range(axis, rank), *range(axis))
-            turned = [turn(ctx, x, order) for x in operands]
-            back = (*range(rank - axis, rank), *range(rank - axis))
-            return turn(ctx, Concatenate(0).write(ctx, turned), back)
+            turn = Transpose((*range(axis, rank), *range(axis)))
+            back = Transpose((*range(rank - axis, rank), *range(rank - axis)))
+            turned = [turn.write(ctx, x) for x in operands]
+            return back.write(ctx, Concatenate(0).write(ctx, turned))
         return self.write(ctx, operands)
 
     def write(self, ctx: Any, operands: Sequence[Any]) -> Any:
@@ -117,12 +118,6 @@ def has_thin_pieces(axis: int, operands: Sequence[Any]) -> bool:
     return math.prod(shapes[0][:axis]) >= MANY_PIECES_OF_ONE and all(
         math.prod(shape[axis:]) <= THIN_PIECE for shape in shapes
     )
-
-
-def turn(ctx: Any, x: Any, order: Sequence[int]) -> Any:
-    """Emit a transpose."""
-    out = Aval(tuple([x.aval.shape[i] for i in order]), x.aval.dtype)
-    return ctx.write("stablehlo.transpose", [x], out, f", dims = {list(order)}")
 
 
 def concatenate(operands: Sequence[Value], axis: int) -> Value:

@@ -9,7 +9,7 @@ from typing import Any
 from pullback.core.trace import Value
 from pullback.primitives import table
 from pullback.primitives.contraction import dot_general
-from pullback.primitives.shaping import concatenate, pad, slice_in_dim
+from pullback.primitives.shaping import concatenate, pad, slice_in_dim, split
 from pullback.primitives.structural import broadcast, full, reshape
 
 #: Up to so many weights are gone through in the loop over the result, which reads the
@@ -39,8 +39,8 @@ def slide(x: Value, weights: Value, precision: Any = None) -> Value:
     places = x.shape[0] - m + 1
     if m <= FEW and x.dtype.itemsize >= 4:
         terms = [
-            table.mul(slice_in_dim(x, i, i + places, 0), weight)
-            for i, weight in enumerate(elements(weights))
+            table.mul(slice_in_dim(x, i, i + places, 0), reshape(weight, ()))
+            for i, weight in enumerate(split(weights, (1,) * m, 0))
         ]
         return functools.reduce(table.add, terms)
     width = next(width for most, width in WIDTHS if places * m <= most)
@@ -55,11 +55,6 @@ def slide(x: Value, weights: Value, precision: Any = None) -> Value:
         for start, end in itertools.pairwise(cuts)
     ]
     return functools.reduce(table.add, parts)
-
-
-def elements(x: Value) -> list[Value]:
-    """Give the elements of a vector, as scalars."""
-    return [reshape(slice_in_dim(x, i, i + 1, 0), ()) for i in range(x.shape[0])]
 
 
 def slide_as_matrices(x: Value, weights: Value, width: int, precision: Any) -> Value:

@@ -332,17 +332,17 @@ class Transpose(Primitive):
         return x.transpose(self.permutation)
 
     def lower(self, ctx: Any, x: Any) -> Any:
-        attribute = f", dims = {list(self.permutation)}"
         out = self.abstract(x.aval)
-
-        def body(x: Any) -> Any:
-            return ctx.write("stablehlo.transpose", [x], out, attribute)
-
         if ctx.platform != "cpu" or not transpose_has_own_loop(ctx.place, out):
-            return body(x)
+            return self.write(ctx, x)
         ctx.uses["transpose"] += 1
         name = "host_transpose_" + "".join(map(str, self.permutation))
-        return ctx.call_shared(name, [x], out, body, apart=True)
+        return ctx.call_shared(name, [x], out, lambda x: self.write(ctx, x), apart=True)
+
+    def write(self, ctx: Any, x: Any) -> Any:
+        """Emit the compiler's operation."""
+        attribute = f", dims = {list(self.permutation)}"
+        return ctx.write("stablehlo.transpose", [x], self.abstract(x.aval), attribute)
 
     def jvp(self, primals: Any, tangents: Any) -> Any:
         return linear_jvp(self, primals, tangents)

@@ -18,6 +18,7 @@ from pullback.core.trace import (
     current,
     current_trace,
     using,
+    within,
 )
 from pullback.primitives.structural import broadcast_new_axis, move_axis
 from pullback.transforms.stage import stage_closed
@@ -38,11 +39,9 @@ class BatchTracer(Tracer):
 
     def describe(self) -> str:
         """Say that the value stands for a whole batch."""
-        inner = self.value
-        within = f" inside {inner.describe()}" if isinstance(inner, Tracer) else ""
         return (
             f"a value of type {self.aval} mapped over {self.owner.size} elements by "
-            f"vmap{within}"
+            f"vmap{within(self.value)}"
         )
 
     def refuse(self, error: Any, reason: tuple[str, str]) -> Any:

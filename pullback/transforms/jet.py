@@ -9,7 +9,14 @@ from pullback import dtypes
 from pullback.core.array import SCALARS
 from pullback.core.jaxpr import Jaxpr, evaluate
 from pullback.core.primitive import Primitive
-from pullback.core.trace import Trace, Tracer, Value, aval_of, current_trace, using
+from pullback.core.trace import (
+    PrimalTracer,
+    Trace,
+    Value,
+    aval_of,
+    current_trace,
+    using,
+)
 from pullback.core.zero import Forbidden, Zero, is_zero
 from pullback.primitives.elementwise import Elementwise
 from pullback.primitives.table import (
@@ -44,32 +51,19 @@ Rules = Mapping[Any, Rule]
 Marks = tuple[tuple[bool, ...], ...]
 
 
-class JetTracer(Tracer):
+class JetTracer(PrimalTracer):
     """A value that moves: one of the results of a curve."""
 
-    __slots__ = ("aval", "curve", "index", "owner")
+    __slots__ = ("aval", "curve", "index", "owner", "primal")
+
+    state = "with a Taylor series (jet)"
 
     def __init__(self, trace: JetTrace, curve: Curve, index: int) -> None:
         self.owner = trace
         self.curve = curve
         self.index = index
-        self.aval = aval_of(curve.rows[0][index])
-
-    @property
-    def primal(self) -> Value:
-        """The value at t = 0."""
-        return self.curve.rows[0][self.index]
-
-    def concrete(self) -> Any:
-        """Give the primal's array, if there is one."""
-        inner = getattr(self.primal, "concrete", None)
-        return self.primal if inner is None else inner()
-
-    def describe(self) -> str:
-        """Say that the value moves along a curve, and what is inside."""
-        inner = self.primal
-        within = f" inside {inner.describe()}" if isinstance(inner, Tracer) else ""
-        return f"a value of type {self.aval} with a Taylor series (jet){within}"
+        self.primal = curve.rows[0][index]
+        self.aval = aval_of(self.primal)
 
 
 class JetTrace(Trace):

@@ -8,33 +8,31 @@ from typing import Any
 from pullback import dtypes
 from pullback.core.jaxpr import Jaxpr, evaluate
 from pullback.core.primitive import Primitive
-from pullback.core.trace import Trace, Tracer, Value, aval_of, current_trace, using
+from pullback.core.trace import (
+    PrimalTracer,
+    Trace,
+    Value,
+    aval_of,
+    current_trace,
+    using,
+)
 from pullback.core.zero import Forbidden, Zero, is_zero
 from pullback.primitives.structural import instantiate
 from pullback.transforms.stage import stage_closed
 
 
-class JVPTracer(Tracer):
+class JVPTracer(PrimalTracer):
     """A primal value and its tangent, which may be a symbolic zero."""
 
     __slots__ = ("aval", "owner", "primal", "tangent")
+
+    state = "being differentiated (jvp)"
 
     def __init__(self, trace: JVPTrace, primal: Value, tangent: Any) -> None:
         self.owner = trace
         self.primal = primal
         self.tangent = tangent
         self.aval = aval_of(primal)
-
-    def concrete(self) -> Any:
-        """Give the primal's array, if there is one."""
-        inner = getattr(self.primal, "concrete", None)
-        return self.primal if inner is None else inner()
-
-    def describe(self) -> str:
-        """Say that the value is being differentiated, and what is inside."""
-        inner = self.primal
-        within = f" inside {inner.describe()}" if isinstance(inner, Tracer) else ""
-        return f"a value of type {self.aval} being differentiated (jvp){within}"
 
 
 class JVPTrace(Trace):

@@ -14,6 +14,7 @@ from pullback.core.jaxpr import Eqn, Jaxpr, Literal, Var, evaluate
 from pullback.core.origin import called_at
 from pullback.core.primitive import Primitive
 from pullback.core.trace import (
+    PrimalTracer,
     Trace,
     Tracer,
     Value,
@@ -187,7 +188,7 @@ def record_split(
     return [next(linear) if n else next(plain) for n in parts.out_linear]
 
 
-class LinearizeTracer(Tracer):
+class LinearizeTracer(PrimalTracer):
     """A primal value, and its tangent in a linear program being recorded."""
 
     __slots__ = ("aval", "owner", "primal", "tangent")
@@ -197,22 +198,6 @@ class LinearizeTracer(Tracer):
         self.primal = primal
         self.tangent = tangent
         self.aval = tangent.aval
-
-    @property
-    def weak_type(self) -> bool:
-        """Whether the dtype came from a Python scalar and yields to others."""
-        return self.aval.weak
-
-    def concrete(self) -> Any:
-        """Give the primal's array, if there is one."""
-        inner = getattr(self.primal, "concrete", None)
-        return self.primal if inner is None else inner()
-
-    def describe(self) -> str:
-        """Say that the value is being differentiated, and what is inside."""
-        inner = self.primal
-        within = f" inside {inner.describe()}" if isinstance(inner, Tracer) else ""
-        return f"a value of type {self.aval} being differentiated{within}"
 
 
 class LinearizeTrace(Trace):

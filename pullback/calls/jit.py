@@ -237,15 +237,12 @@ class Jit:
             start = time.perf_counter()
             staged = self._stage_anew(call, avals)
             kept = not any(isinstance(c, Tracer) for c in staged.closed.consts)
-            if logs_tracing():
-                self._log(call, ProgramKey(*key), kept, time.perf_counter() - start)
+            if logs_tracing():  # before the program is kept, to tell it from the last
+                seconds = time.perf_counter() - start
+                log_tracing(self._tracing(call, ProgramKey(*key), kept), seconds)
             if kept:
                 self._programs[key] = staged
         return staged
-
-    def _log(self, call: Call, key: ProgramKey, kept: bool, seconds: float) -> None:
-        """Log that the function was traced, before its program is kept."""
-        log_tracing(self._tracing(call, key, kept), seconds)
 
     def _refuse_tracing(self, call: Call, key: ProgramKey) -> None:
         """Raise, since the switch `no_tracing` is on.

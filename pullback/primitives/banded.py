@@ -20,6 +20,7 @@ from pullback.core.zero import Zero, is_zero
 from pullback.errors import ShapeError
 from pullback.lazy import scipy_linalg
 from pullback.primitives.callbacks import emit_callback
+from pullback.primitives.host_matrices import HostMatrices
 from pullback.primitives.lapack import (
     Matrix,
     check_matrix,
@@ -35,7 +36,6 @@ from pullback.primitives.linalg import (
     unless_failed,
 )
 from pullback.primitives.recipes import check_same_dtype, lower_as
-from pullback.primitives.schur import HostMatrices
 from pullback.primitives.shaping import concatenate, pad, slice_in_dim
 from pullback.primitives.structural import add_tangents, frozen, full, reshape
 from pullback.primitives.table import mul, neg

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from pullback import dtypes
 from pullback.core.aval import Aval
 from pullback.core.origin import called_at
@@ -18,57 +16,14 @@ from pullback.core.trace import Value
 from pullback.core.zero import Zero, is_zero
 from pullback.errors import ShapeError
 from pullback.lazy import scipy_linalg
-from pullback.primitives.callbacks import emit_callback
 from pullback.primitives.contraction import matmul
-from pullback.primitives.lapack import Matrix, check_matrix, emit_lapack, over_batch
-from pullback.primitives.linalg import MatrixOperation, transposed, unless_failed
+from pullback.primitives.host_matrices import HostMatrices
+from pullback.primitives.lapack import Matrix, check_matrix, emit_lapack
+from pullback.primitives.linalg import transposed, unless_failed
 from pullback.primitives.recipes import check_same_dtype, lower_as
 from pullback.primitives.reflections import Form
 from pullback.primitives.structural import add_tangents, frozen
 from pullback.primitives.table import convert, neg
-
-
-class HostMatrices(MatrixOperation):
-    """An operation on matrices which is a function of NumPy arrays, one at a time."""
-
-    __slots__ = ()
-
-    def one(self, *matrices: Any) -> tuple[Any, ...]:
-        """Give the results for single matrices."""
-        raise NotImplementedError
-
-    def eager(self, *operands: Any) -> Any:
-        avals = self.abstract(*[Aval(x.shape, x.dtype) for x in operands])
-        outs = avals if self.multiple else [avals]
-
-        def safe(*matrices: Any) -> tuple[Any, ...]:
-            ranks = len(operands[0].shape) - 2
-            try:
-                if not all(np.isfinite(m).all() for m in matrices):
-                    raise np.linalg.LinAlgError
-                return tuple(
-                    np.asarray(y).astype(o.dtype)
-                    for y, o in zip(self.one(*matrices), outs)
-                )
-            except np.linalg.LinAlgError:
-                return tuple(np.full(o.shape[ranks:], np.nan, o.dtype) for o in outs)
-
-        if any(x.size == 0 for x in operands):
-            found: Any = [np.zeros(o.shape, o.dtype) for o in outs]
-        else:
-            found = over_batch(safe, *operands)
-        return found if self.multiple else found[0]
-
-    def lower(self, ctx: Any, *operands: Any) -> Any:
-        avals = self.abstract(*[x.aval for x in operands])
-
-        def call(*arrays: Any) -> Any:
-            arrays = tuple(np.asarray(x) for x in arrays)
-            return self.eager(*arrays) if self.multiple else [self.eager(*arrays)]
-
-        outs = avals if self.multiple else [avals]
-        found = emit_callback(ctx, call, operands, outs, False)
-        return found if self.multiple else found[0]
 
 
 @frozen

@@ -13,6 +13,8 @@ from dataclasses import FrozenInstanceError
 from typing import Any, ClassVar, TypeVar, dataclass_transform, get_origin
 
 _Class = TypeVar("_Class", bound=type)
+#: Stands for a default that there is not.
+_NONE = object()
 
 
 @dataclass_transform(frozen_default=True)
@@ -57,10 +59,16 @@ def methods_of(
     count = len(names)
     setters = [getattr(made, name).__set__ for name in names]
     values: Any = operator.attrgetter(*names) if names else lambda self: ()
+    # The defaults of the last fields, which may be left out.
+    rest = tuple([defaults.get(n, _NONE) for n in names])
+    needed = max([i + 1 for i, x in enumerate(rest) if x is _NONE], default=0)
 
     def __init__(self: Any, *given: Any, **named: Any) -> None:
         if named or len(given) != count:
-            given = bound(made.__name__, names, defaults, given, named)
+            if named or not needed <= len(given) < count:
+                given = bound(made.__name__, names, defaults, given, named)
+            else:
+                given = (*given, *rest[len(given) :])
         for put, value in zip(setters, given):
             put(self, value)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import importlib
 import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,12 +45,14 @@ with np.errstate(all="ignore"):
 class Trace:
     """What is done with each operation that is applied while this trace is current.
 
-    `records` says that operations on tangents are written down, to be transposed.
+    `records` says that operations on tangents are written down, to be transposed;
+    `passes_on`, that operations on values of no trace go to the parent as they are.
     """
 
     __slots__ = ()
 
     records = False
+    passes_on = False
 
     @property
     def axes(self) -> Axes:
@@ -62,6 +65,11 @@ class Trace:
         """Whether operations on arrays are computed at once, and in no program."""
         parent = getattr(self, "parent", None)
         return parent is not None and parent.computes
+
+    @property
+    def at_once(self) -> bool:
+        """Whether NumPy computes what is applied to arrays, and nobody looks on."""
+        return self.passes_on and self.parent.at_once  # type: ignore[attr-defined]
 
     def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
         """Apply an operation; a list of values if it has several results."""
@@ -232,6 +240,8 @@ class EvalTrace(Trace):
 
     computes = True
 
+    at_once = True
+
     axes = ()
 
     def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
@@ -282,6 +292,15 @@ class EvalTrace(Trace):
 
 
 _new = object.__new__
+
+
+def quietly(function: Callable[..., Any], values: Sequence[Any]) -> Any:
+    """Call a function of NumPy values, without warnings for what is nan or infinite."""
+    token = _errors.set(_IGNORE)
+    try:
+        return function(*values)
+    finally:
+        _errors.reset(token)
 
 
 def explain(

@@ -35,6 +35,8 @@ class CheckedEvalTrace(EvalTrace):
 
     __slots__ = ()
 
+    at_once = False
+
     def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
         """Compute, and look at the results."""
         out = EvalTrace.apply(self, primitive, operands)

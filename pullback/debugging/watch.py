@@ -99,6 +99,8 @@ class WatchLinearizeTrace(LinearizeTrace):
 
     __slots__ = ()
 
+    passes_on = False
+
     def __init__(self, parent: Trace) -> None:
         super().__init__(parent)
         self.linear.steps = NotedSteps()

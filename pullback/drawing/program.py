@@ -83,6 +83,8 @@ class TaggingTrace(LinearizeTrace):
 
     __slots__ = ("count", "program", "stage", "step_tags")
 
+    passes_on = False
+
     def __init__(self, parent: InliningTrace, program: Program) -> None:
         super().__init__(parent)
         self.stage = parent.stage

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core.array import Operators
+from pullback.core.at_once import at_once
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError
@@ -41,6 +42,10 @@ def diff(
     if not a.shape:
         raise wrong_shape("diff", "was given a scalar.", "Use atleast_1d first.")
     axis = canonical_axis(axis, len(a.shape), "diff")
+    if n == 1 and prepend is append is None:
+        found = at_once(lambda a: np.diff(a, axis=axis), a)
+        if found is not None:
+            return found
     edge = [1 if i == axis else m for i, m in enumerate(a.shape)]
     parts = [
         x if len(x.shape) else structural.broadcast_to(x, tuple(edge))
@@ -212,6 +217,10 @@ def interp(
             f"was given xp of type {describe(xp)} and fp of type {describe(fp)}.",
             "Give two vectors of one length.",
         )
+    if left is right is period is None and x.dtype == fp.dtype:
+        found = at_once(lambda *v: np.interp(*v).astype(x.dtype), x, xp, fp)
+        if found is not None:
+            return found
     if period is not None:
         x, xp = ufuncs.remainder(x, period), ufuncs.remainder(xp, period)
         order = sorting.argsort(xp)
@@ -221,18 +230,7 @@ def interp(
         )
         xp = shaping.concatenate([xp[-1:] - period, xp, xp[:1] + period])
         fp = shaping.concatenate([fp[-1:], fp, fp[:1]])
-    if xp.shape[0] == 1:
-        inside = structural.broadcast_to(fp, x.shape) if x.shape else fp[0]
-    else:
-        i = sorting.searchsorted(xp, x, "right")
-        i = composed.clip(i, 1, xp.shape[0] - 1)
-        x0, x1, f0, f1 = (
-            taking.take(v, j, mode="clip") for v in (xp, fp) for j in (i - 1, i)
-        )
-        run = x1 - x0
-        flat = ufuncs.equal(run, 0)
-        slope = (f1 - f0) / composed.where(flat, 1, run)
-        inside = composed.where(flat, f1, f0 + (x - x0) * slope)
+    inside = _between(x, xp, fp)
     if period is not None:
         return inside
     for outside, beyond, value in (
@@ -243,6 +241,20 @@ def interp(
             value = value if beyond is None else beyond
             inside = composed.where(outside, value, inside)
     return inside
+
+
+def _between(x: Value, xp: Value, fp: Value) -> Value:
+    """Interpolate, on the first or last line if outside."""
+    if xp.shape[0] == 1:
+        return structural.broadcast_to(fp, x.shape) if x.shape else fp[0]
+    i = composed.clip(sorting.searchsorted(xp, x, "right"), 1, xp.shape[0] - 1)
+    x0, x1, f0, f1 = (
+        taking.take(v, j, mode="clip") for v in (xp, fp) for j in (i - 1, i)
+    )
+    run = x1 - x0
+    flat = ufuncs.equal(run, 0)
+    slope = (f1 - f0) / composed.where(flat, 1, run)
+    return composed.where(flat, f1, f0 + (x - x0) * slope)
 
 
 def unwrap(

@@ -10,7 +10,7 @@ import numpy as np
 
 from pullback import dtypes
 from pullback.core.origin import called_at
-from pullback.core.trace import Value, aval_of
+from pullback.core.trace import Value
 from pullback.errors import ArgumentError
 from pullback.numpy.arguments import array_argument, describe, wrong_dtype
 from pullback.numpy.promotion import (
@@ -28,6 +28,7 @@ from pullback.numpy.ufuncs import (
     is_complex,
     is_exact,
     is_unsigned,
+    is_weak,
     maximum,
     minimum,
     one_like,
@@ -56,7 +57,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Value:
     condition = truth(condition, "where")
     x, y = promote("where", x, y)
     out = table.select(condition, x, y)
-    if aval_of(x).weak and aval_of(y).weak:
+    if is_weak(x) and is_weak(y):
         return convert(out, out.dtype, True)
     return out
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes
+from pullback.core.array import Array
+from pullback.core.at_once import at_once
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError
@@ -30,10 +32,20 @@ def _operands(who: str, a: Any, b: Any, wanted: Any) -> list[Value]:
     return [convert(x, dtypes.canonical(wanted)) for x in pair]
 
 
+#: The axes that are contracted where NumPy multiplies vectors and matrices.
+_MATRICES = frozenset((((0,), (0,)), ((1,), (0,))))
+
+
 def _contract(
     a: Value, b: Value, axes: tuple[Axes, Axes], batch: tuple[Axes, Axes], how: Any
 ) -> Value:
     """Contract axes of two arrays of one dtype; the result has batch axes first."""
+    if axes in _MATRICES and batch == ((), ()) and type(a) is type(b) is Array:
+        m, n = len(a.shape), len(b.shape)
+        if m <= 2 and n <= 2 and axes == ((m - 1,), (0,)):
+            found = at_once(np.matmul, a, b)
+            if found is not None:
+                return found
     return dot_general(a, b, (axes, batch), precision=how)
 
 
@@ -162,7 +174,7 @@ def inner(a: Any, b: Any, *, precision: Any = None) -> Value:
 def outer(a: Any, b: Any) -> Value:
     """Multiply each element of a with each of b, both ravelled."""
     a, b = shaping.ravel(a), shaping.ravel(b)
-    return ufuncs.multiply(structural.expand_axes(a, (1,)), b)
+    return ufuncs.multiply(structural.reshape(a, (a.shape[0], 1)), b)
 
 
 def tensordot(a: Any, b: Any, axes: Any = 2, *, precision: Any = None) -> Value:
@@ -214,6 +226,10 @@ def cross(
     n, m = a.shape[-1], b.shape[-1]
     if {n, m} - {2, 3}:
         raise _mismatch("cross", a, b, "vectors must have 2 or 3 components")
+    if n == m == 3:
+        found = at_once(lambda a, b: np.cross(a, b, axisc=axisc), a, b)
+        if found is not None:
+            return found
     x = [_component(a, i) for i in range(n)]
     y = [_component(b, i) for i in range(m)]
     flat = ufuncs.subtract(ufuncs.multiply(x[0], y[1]), ufuncs.multiply(x[1], y[0]))
@@ -294,6 +310,10 @@ def _from_sublists(first: Any, rest: Any) -> tuple[str, tuple[Any, ...]]:
     return subscripts + ("" if out is None else "->" + text(out)), tuple(parts[::2])
 
 
+#: Labels for the axes of ellipses.
+_SPARE = "".join(map(chr, range(0x3B1, 0x3B1 + 64)))
+
+
 def _parse(subscripts: str, values: list[Value]) -> tuple[list[str], str]:
     """Give the labels of each operand and of the result, ellipses written out.
 
@@ -310,7 +330,6 @@ def _parse(subscripts: str, values: list[Value]) -> tuple[list[str], str]:
             where=called_at(),
             mend="Give one operand for each.",
         )
-    spare = [chr(c) for c in range(0x3B1, 0x3B1 + 64)]
     dots = 0
     labels = []
     for term, x in zip(terms, values):
@@ -322,9 +341,9 @@ def _parse(subscripts: str, values: list[Value]) -> tuple[list[str], str]:
                 mend="Give one letter for each axis, or an ellipsis.",
             )
         dots = max(dots, extra if "..." in term else 0)
-        names = "".join(spare[64 - extra :]) if extra else ""
+        names = _SPARE[64 - extra :] if extra else ""
         labels.append(term.replace("...", names))
-    all_dots = "".join(spare[64 - dots :]) if dots else ""
+    all_dots = _SPARE[64 - dots :] if dots else ""
     if arrow:
         return _checked(labels, right.replace("...", all_dots), values)
     seen = "".join(labels)

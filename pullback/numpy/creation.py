@@ -10,6 +10,7 @@ import numpy as np
 
 from pullback import dtypes
 from pullback.core.array import SCALARS, Array, Operators, from_host
+from pullback.core.at_once import at_once
 from pullback.core.calling import as_value, from_numpy
 from pullback.core.origin import called_at
 from pullback.core.trace import Tracer, Value
@@ -529,8 +530,21 @@ def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = None) -> Value:
 def _diagonal_mask(shape: tuple[int, int], k: Any, relation: Any, who: str) -> Value:
     """Give where `row + k` stands in a relation to `column`."""
     k = static_int(k, who, "k")
+    found = at_once(lambda: _NUMPY[relation](*_row_and_column(shape, k)))
+    if found is not None:
+        return found
     row = table.add(broadcasted_iota(np.int32, shape, 0), k)
     return relation(row, broadcasted_iota(np.int32, shape, 1))
+
+
+#: What compares NumPy arrays as an operation does.
+_NUMPY = {table.eq: np.equal, table.ge: np.greater_equal, table.le: np.less_equal}
+
+
+def _row_and_column(shape: tuple[int, int], k: int) -> tuple[Any, Any]:
+    """Give the numbers of rows, plus k, and those of columns."""
+    rows, columns = shape
+    return np.arange(k, rows + k)[:, None], np.arange(columns)
 
 
 def _triangle(m: Any, k: Any, relation: Any, who: str) -> Value:
@@ -562,6 +576,9 @@ def diagonal(a: Any, offset: Any = 0, axis1: int = 0, axis2: int = 1) -> Value:
             "diagonal", f"takes matrices; got {describe(a)}.", "Give two or more axes."
         )
     k = static_int(offset, "diagonal", "offset")
+    found = at_once(lambda a: np.diagonal(a, k, axis1, axis2), a)
+    if found is not None:
+        return found
     first, second = axis1 % rank, axis2 % rank
     order = [i for i in range(rank) if i not in (first, second)]
     x = structural.transpose(a, [*order, first, second])

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from pullback import dtypes
 from pullback.core.array import Array, from_host
+from pullback.core.at_once import at_once
 from pullback.core.frozen import frozen
 from pullback.core.origin import called_at
-from pullback.core.trace import Tracer, Value
+from pullback.core.trace import Tracer, Value, current_trace
 from pullback.errors import ArgumentError, IndexBoundsError
 from pullback.numpy import creation, shaping
 from pullback.numpy.arguments import (
@@ -281,6 +282,10 @@ def getitem(
     x: Any, index: Any, mode: Any = None, fill_value: Any = None, **promises: bool
 ) -> Value:
     """Read what an index names; traced and array indices out of bounds are clipped."""
+    if type(x) is Array and mode is None:
+        found = _read_at_once(x, index)
+        if found is not None:
+            return found
     if type(index) is int and x.shape and mode is None:
         i = _inside(index, x.shape, 0)
         rest = x.shape[1:]
@@ -312,11 +317,44 @@ def getitem(
     return _arranged(out, plan)
 
 
-def _unusual(index: slice) -> bool:
+#: What NumPy reads as this module does, beside arrays.
+_PLAIN = frozenset((int, type(None), type(Ellipsis)))
+
+
+def _read_at_once(x: Array, index: Any) -> Array | None:
+    """Let NumPy read an array at hand; None where an index is another or is outside."""
+    if not current_trace().at_once:
+        return None
+    if type(index) not in _PLAIN:
+        items = []
+        for item in index if type(index) is tuple else (index,):
+            if type(item) is Array:
+                item = item.fetch()
+            kind = type(item)
+            if kind is slice:
+                if _unusual(item, backwards=True):
+                    return None
+            elif kind not in _PLAIN:
+                if not isinstance(item, (np.ndarray, np.integer)):
+                    return None
+                sort = item.dtype.kind
+                if sort not in "iu" and (sort != "b" or not item.ndim):
+                    return None
+            items.append(item)
+        index = tuple(items)
+    try:
+        return from_host(x.fetch()[index], x.weak)
+    except IndexError:
+        return None
+
+
+def _unusual(index: slice, backwards: bool = False) -> bool:
     """Whether a slice has bounds that are no Python integers, or runs backwards."""
     bounds = (index.start, index.stop, index.step)
     kinds = {type(b) for b in bounds}
-    return not kinds <= _BOUNDS or (index.step is not None and index.step <= 0)
+    if not kinds <= _BOUNDS:
+        return True
+    return not backwards and index.step is not None and index.step <= 0
 
 
 def _sliced(x: Value, plan: Plan) -> Value:
@@ -355,12 +393,24 @@ def index_matrix(arrays: list[Any], lengths: list[int], plan: Plan) -> Value:
     columns = []
     wide = any(a.dtype in (dtypes.int64, dtypes.uint32, dtypes.uint64) for a in arrays)
     dtype = dtypes.canonical("int64") if wide else dtypes.int32
+    found = at_once(lambda *places: _matrix(places, lengths, plan, dtype), *arrays)
+    if found is not None:
+        return found
     for a, n in zip(arrays, lengths):
         a = convert(a, dtype)
         a = table.select(table.lt(a, 0), table.add(a, n), a)
         a = structural.broadcast_to(a, plan.batch)
         columns.append(structural.expand_axes(a, (len(plan.batch),)))
     return concatenate(columns, len(plan.batch))
+
+
+def _matrix(places: Sequence[Any], lengths: list[int], plan: Plan, dtype: Any) -> Any:
+    """Do as `index_matrix`, of NumPy arrays."""
+    matrix = np.empty((*plan.batch, len(places)), dtype)
+    for i, (a, n) in enumerate(zip(places, lengths)):
+        a = a.astype(dtype, copy=False)
+        matrix[..., i] = np.where(a < 0, a + dtype.type(n), a)
+    return matrix
 
 
 def _arranged(out: Value, plan: Plan) -> Value:

@@ -155,8 +155,10 @@ def solve(a: Any, b: Any) -> Value:
     if len(a.shape) == 2 and len(right.shape) > 2:
         x = _solve_side_by_side(a, right)
     else:
-        right = broadcast_to(right, (*batch, *right.shape[-2:]))
-        x = factors.solve(broadcast_to(a, (*batch, n, n)), right)
+        if a.shape[:-2] != batch or right.shape[:-2] != batch:
+            right = broadcast_to(right, (*batch, *right.shape[-2:]))
+            a = broadcast_to(a, (*batch, n, n))
+        x = factors.solve(a, right)
     return reshape(x, x.shape[:-1]) if vector else x
 
 
@@ -172,7 +174,8 @@ def _solve_side_by_side(a: Value, b: Value) -> Value:
 def inv(a: Any) -> Value:
     """Invert matrices; as `numpy.linalg.inv`."""
     x = matrix("inv", a, square=True)
-    return factors.solve(x, broadcast_to(identity(x.shape[-1], x.dtype), x.shape))
+    unit = identity(x.shape[-1], x.dtype)
+    return factors.solve(x, broadcast_to(unit, x.shape) if len(x.shape) > 2 else unit)
 
 
 def lstsq(

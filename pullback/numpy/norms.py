@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes
+from pullback.core.at_once import at_once
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError, ShapeError
@@ -41,9 +42,9 @@ __all__ = ["matrix_norm", "norm", "vector_norm"]
 def matrices(who: str, *xs: Any) -> list[Value]:
     """Give operands of one inexact dtype of at least 32 bits."""
     values = promote_arrays(who, *xs, inexact=True)
-    dtype = values[0].dtype
-    wide = dtype if dtype.itemsize >= 4 else dtypes.float32
-    return [convert(x, wide) for x in values]
+    if values[0].dtype.itemsize >= 4:
+        return values
+    return [convert(x, dtypes.float32) for x in values]
 
 
 def as_narrow_as(a: Any, out: Value) -> Value:
@@ -77,6 +78,9 @@ def choice(who: str, name: str, given: Any, choices: Sequence[Any]) -> Any:
 
 def hermitian_part(a: Value) -> Value:
     """Give the mean of matrices and their adjoints."""
+    found = at_once(lambda a: (a + np.conj(a.swapaxes(-1, -2))) * a.dtype.type(0.5), a)
+    if found is not None:
+        return found
     return mul(add(a, adjoint(a)), 0.5)
 
 
@@ -90,10 +94,20 @@ def squared_size(x: Value) -> Value:
     return mul(x, x)
 
 
-def _safe_root(x: Value) -> Value:
-    """Give the square root, with derivative 0 at 0 in every mode and order."""
-    flat = eq(x, 0.0)
-    return select(flat, 0.0, sqrt(select(flat, 1.0, x)))
+def _root_of_squares(x: Value, axes: tuple[int, ...]) -> Value:
+    """Give the square root of sums of |x|^2; at 0 it has derivative 0, in any order."""
+    found = at_once(lambda x: _numpy_root_of_squares(x, axes), x)
+    if found is not None:
+        return found
+    total = reduce_sum(squared_size(x), axes)
+    flat = eq(total, 0.0)
+    return select(flat, 0.0, sqrt(select(flat, 1.0, total)))
+
+
+def _numpy_root_of_squares(x: Any, axes: tuple[int, ...]) -> Any:
+    """Do as `_root_of_squares`, of a NumPy array."""
+    square = (x * np.conj(x)).real if x.dtype.kind == "c" else x * x
+    return np.sqrt(np.add.reduce(square, axes))
 
 
 def vector_norm(
@@ -107,7 +121,7 @@ def vector_norm(
     (x,) = matrices("vector_norm", x)
     axes = canonical_axes(axis, len(x.shape), "vector_norm")
     if ord == 2 or ord is None:
-        total = _safe_root(reduce_sum(squared_size(x), axes))
+        total = _root_of_squares(x, axes)
     elif ord == np.inf:
         total = reductions.max(_absolute(x), axis=axes)
     elif ord == -np.inf:
@@ -155,7 +169,7 @@ def norm_of_matrices(x: Value, ord: Any, keepdims: bool) -> Value:
     orders = (None, "fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf)
     choice("norm", "ord", ord, orders)
     if ord is None or ord == "fro":
-        found = _safe_root(reduce_sum(squared_size(x), (rows, columns)))
+        found = _root_of_squares(x, (rows, columns))
     elif ord == "nuc":
         found = reduce_sum(spectral.svdvals(x), (rows,))
     elif ord in (2, -2):
@@ -175,12 +189,12 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> V
 
     The derivative of the 2-norm and of the Frobenius norm is 0 at 0.
     """
+    if axis is None is ord:
+        return vector_norm(x, keepdims=keepdims)
     whole = x
     (x,) = matrices("norm", x)
     rank = len(x.shape)
     if axis is None:
-        if ord is None:
-            return vector_norm(whole, keepdims=keepdims)
         axes: tuple[int, ...] = tuple(range(rank))
     else:
         given = axis if isinstance(axis, (tuple, list)) else (axis,)

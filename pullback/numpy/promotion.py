@@ -42,6 +42,8 @@ NUMERIC = INTEGRAL | FLOATING
 #: The numbers of all real and complex floating-point dtypes.
 INEXACT = FLOATING | {d.num for d in (dtypes.bfloat16, *dtypes.EIGHT_BITS)}
 _BOOL = np.dtype(np.bool_).num
+_NARROW_FLOATS = frozenset((np.dtype("e").num, np.dtype("f").num))
+_REAL = frozenset((int, float))
 
 
 def to_inexact(dtype: Dtype) -> Dtype:
@@ -63,6 +65,9 @@ def promote(
     Raises:
         NotAnArrayError: an operand is a list or no array at all.
     """
+    quick = _same(xs, inexact) or (_with_number(xs) if scalars else None)
+    if quick is not None:
+        return quick
     values = [
         x
         if type(x) in SCALARS or isinstance(x, Operators)
@@ -87,6 +92,31 @@ def promote(
         else (x if x.dtype == dtype else convert(x, dtype, weak))
         for x, k in zip(values, kinds)
     ]
+
+
+def _same(xs: tuple[Any, ...], inexact: bool) -> list[Value] | None:
+    """Give operands as they are if they have one dtype."""
+    if not all([isinstance(x, Operators) for x in xs]):
+        return None
+    dtype = xs[0].dtype
+    if dtype.num not in (INEXACT if inexact else NUMERIC):
+        return None
+    return list(xs) if all([x.dtype is dtype for x in xs]) else None
+
+
+def _with_number(xs: tuple[Any, ...]) -> list[Value] | None:
+    """Give a real floating-point array and a Python number, in either order."""
+    if len(xs) != 2:
+        return None
+    x, y = xs
+    if type(x) in _REAL:
+        return [float(x), y] if _adopts(y) else None
+    return [x, float(y)] if type(y) in _REAL and _adopts(x) else None
+
+
+def _adopts(x: Any) -> bool:
+    """Whether a real Python number adopts the dtype of `x`, whatever the switches."""
+    return isinstance(x, Operators) and x.dtype.num in _NARROW_FLOATS  # type: ignore[attr-defined]
 
 
 def _place(x: Any, dtype: Dtype, weak: bool, keep: bool) -> Any:

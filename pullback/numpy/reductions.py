@@ -7,7 +7,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from pullback import dtypes
+from pullback.core.at_once import at_once
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError
@@ -302,6 +305,10 @@ def var(
             "var", f"was given dtype={found}.", "Ask for a floating-point dtype."
         )
     x = convert(a, found)
+    if where is mean is None and isinstance(ddof, (int, float)):
+        quick = _var_at_once(x, axes, ddof, keepdims)
+        if quick is not None:
+            return quick
     centre = _mean(x, axes, keepdims=True, where=where) if mean is None else mean
     gap = ufuncs.subtract(x, convert(array_argument(centre, "var", "mean"), found))
     if dtypes.is_complex(found):
@@ -315,6 +322,13 @@ def var(
         return table.div(total, structural.full((), float(left), total.dtype))
     left = table.max(convert(count, total.dtype) - ddof, ufuncs.zero_like(total))
     return table.div(total, left)
+
+
+def _var_at_once(x: Value, axes: Axes, ddof: float, keepdims: bool) -> Value | None:
+    """Let NumPy give a variance; None where it may not, or would warn."""
+    if ddof >= math.prod(x.shape[i] for i in axes):
+        return None
+    return at_once(lambda x: np.var(x, axes, ddof=ddof, keepdims=keepdims), x)
 
 
 def std(
@@ -333,6 +347,9 @@ def std(
     no_out(out, "std")
     ddof = _degrees(ddof, correction)
     v = var(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean)
+    root = at_once(np.sqrt, v)
+    if root is not None:
+        return root
     # The square root of 0 has no derivative: choose 0, on both sides of the choice.
     flat = table.eq(v, ufuncs.zero_like(v))
     one = structural.full((), 1, v.dtype)

@@ -11,6 +11,7 @@ import numpy as np
 
 from pullback import dtypes
 from pullback.core.array import Operators
+from pullback.core.at_once import at_once
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError
@@ -74,11 +75,13 @@ def _whole_shape(a: Value, shape: Any) -> tuple[int, ...]:
     given = shape if isinstance(shape, (tuple, list)) else (shape,)
     if len(given) == 1 and isinstance(given[0], (tuple, list)):
         given = given[0]
-    lengths = [static_int(n, "reshape", "shape") for n in given]
+    lengths = [
+        n if type(n) is int else static_int(n, "reshape", "shape") for n in given
+    ]
     total, free = math.prod(a.shape), lengths.count(-1)
-    known = math.prod(n for n in lengths if n != -1)
+    known = math.prod([n for n in lengths if n != -1])
     fits = known == total if not free else known and total % known == 0
-    if free > 1 or not fits or any(n < -1 for n in lengths):
+    if free > 1 or not fits or any([n < -1 for n in lengths]):
         raise wrong_shape(
             "reshape",
             f"cannot give {describe(a)} ({total} elements) the shape {tuple(lengths)}.",
@@ -89,7 +92,10 @@ def _whole_shape(a: Value, shape: Any) -> tuple[int, ...]:
 
 def ravel(a: Any, order: str = "C") -> Value:
     """Give all elements as a vector."""
-    return reshape(a, (-1,) if size(a) else (0,), order)
+    a = array_argument(a, "ravel")
+    if order != "C":
+        return reshape(a, (math.prod(a.shape),), order)
+    return structural.reshape(a, (math.prod(a.shape),))
 
 
 def transpose(a: Any, axes: Any = None) -> Value:
@@ -252,16 +258,17 @@ def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Value:
         items = [convert(x, dtypes.canonical(dtype)) for x in items]
     if axis is None:
         items, axis = [ravel(x) for x in items], 0
-    if any(not x.shape for x in items):
+    if any([not x.shape for x in items]):
         raise wrong_shape(
             "concatenate", "was given a scalar.", "Use stack, or atleast_1d first."
         )
-    axis = canonical_axis(axis, len(items[0].shape), "concatenate")
+    first = items[0].shape
+    axis = canonical_axis(axis, len(first), "concatenate")
+    before, after = first[:axis], first[axis + 1 :]
     for i, x in enumerate(items):
-        lengths = list(items[0].shape)
-        if len(x.shape) == len(lengths):
-            lengths[axis] = x.shape[axis]
-        if list(x.shape) != lengths:
+        shape = x.shape
+        same = shape[:axis] == before and shape[axis + 1 :] == after
+        if len(shape) != len(first) or not same:
             raise wrong_shape(
                 "concatenate",
                 f"was given {describe(items[0])} and, as array {i}, {describe(x)}, "
@@ -284,6 +291,9 @@ def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> Value:
             "Make all shapes equal.",
         )
     axis = canonical_axis(axis, len(items[0].shape) + 1, "stack")
+    found = at_once(lambda *xs: np.stack(xs, axis), *items) if dtype is None else None
+    if found is not None:
+        return found
     out = shaping.concatenate([structural.expand_axes(x, (axis,)) for x in items], axis)
     return out if dtype is None else convert(out, dtypes.canonical(dtype))
 

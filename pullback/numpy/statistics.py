@@ -9,6 +9,7 @@ import numpy as np
 
 from pullback import dtypes
 from pullback.calls.cond import cond
+from pullback.core.at_once import at_once
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError
@@ -70,13 +71,23 @@ def _quantile(
             who, f"takes a scalar or vector q; got {describe(q)}.", "Ravel."
         )
     axes = canonical_axes(axis, len(a.shape), who)
-    kept = [i for i in range(len(a.shape)) if i not in axes]
-    lead = tuple(a.shape[i] for i in kept)
-    n = math.prod(a.shape[i] for i in axes)
-    if not n:
+    if not math.prod(a.shape[i] for i in axes):
         raise wrong_shape(
             who, f"of no elements was asked for: {describe(a)}.", "Check."
         )
+    out = None if skip else _quantile_at_once(who, a, q, axes, method, keepdims)
+    if out is None:
+        out = _quantile_of_sorted(a, q, axes, method, keepdims, skip)
+    return convert(out, found, weak)
+
+
+def _quantile_of_sorted(
+    a: Value, q: Value, axes: tuple[int, ...], method: str, keepdims: bool, skip: bool
+) -> Value:
+    """Give quantiles by sorting, and reading between two elements."""
+    kept = [i for i in range(len(a.shape)) if i not in axes]
+    lead = tuple(a.shape[i] for i in kept)
+    n = math.prod(a.shape[i] for i in axes)
     x = structural.reshape(structural.transpose(a, [*kept, *axes]), (*lead, n))
     x = sorting.sort(x)
     nan = composed.isnan(x)
@@ -99,8 +110,25 @@ def _quantile(
     if keepdims:
         shape = [1 if i in axes else m for i, m in enumerate(a.shape)]
         out = structural.reshape(out, (out.shape[0], *shape))
-    out = out if q.shape else structural.reshape(out, out.shape[1:])
-    return convert(out, found, weak)
+    return out if q.shape else structural.reshape(out, out.shape[1:])
+
+
+def _quantile_at_once(
+    who: str, a: Value, q: Value, axes: tuple[int, ...], method: str, keepdims: bool
+) -> Value | None:
+    """Let NumPy give quantiles; None where it may not."""
+    along: Any = axes[0] if len(axes) == 1 else axes
+    how: Any = {"axis": along, "method": method, "keepdims": keepdims}
+    if who == "median":
+        return at_once(lambda a: np.median(a, along, keepdims=keepdims), a)
+
+    def quantiles(a: Any, q: Any) -> Any:
+        try:
+            return np.quantile(a, q, **how)
+        except ValueError:  # of a q below 0 or above 1
+            return None
+
+    return at_once(quantiles, a, q)
 
 
 def _places(q: Value, count: Value, method: str) -> Value:

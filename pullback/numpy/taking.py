@@ -10,6 +10,7 @@ import numpy as np
 
 from pullback import dtypes
 from pullback.core.array import from_host
+from pullback.core.at_once import at_once
 from pullback.core.origin import called_at
 from pullback.core.trace import Tracer, Value
 from pullback.errors import ArgumentError, IndexBoundsError
@@ -77,6 +78,9 @@ def take(
             where=called_at(),
             mend="Use 'fill', 'clip' or 'wrap'.",
         )
+    found = at_once(lambda a, i: _take(a, i, axis, mode), a, places)
+    if found is not None:
+        return from_host(found.host, a.weak_type)
     how = _MODES.get(mode, mode)
     if how == "wrap":
         places, how = ufuncs.remainder(places, n), CLIP
@@ -95,6 +99,14 @@ def take(
         sorted_indices=indices_are_sorted,
         unique_indices=unique_indices,
     )
+
+
+def _take(a: Any, places: Any, axis: int, mode: str | None) -> Any:
+    """Let NumPy take members of an axis; None where a place is outside."""
+    try:
+        return a.take(places, axis, mode=mode if mode in ("clip", "wrap") else "raise")
+    except IndexError:
+        return None
 
 
 def take_along_axis(

@@ -9,7 +9,7 @@ from typing import Any
 
 from pullback import dtypes
 from pullback.config import listeners
-from pullback.core.array import Array, Operators
+from pullback.core.array import SCALARS, Array, Operators
 from pullback.core.primitive import Primitive
 from pullback.core.trace import Tracer, Value, current_trace
 from pullback.numpy.arguments import array_argument, describe, static_int, wrong_dtype
@@ -188,6 +188,11 @@ def is_boolean(x: Any) -> bool:
 def is_complex(x: Any) -> bool:
     """Whether `x` is a complex array or a Python complex number."""
     return x.dtype.kind == "c" if isinstance(x, Operators) else type(x) is complex  # type: ignore[attr-defined]
+
+
+def is_weak(x: Any) -> bool:
+    """Whether the dtype of `x` yields to others."""
+    return type(x) in SCALARS or x.weak_type
 
 
 def is_unsigned(x: Value) -> bool:

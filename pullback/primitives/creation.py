@@ -33,10 +33,13 @@ class Iota(Primitive):
         return Aval(self.shape, self.dtype)
 
     def eager(self) -> Any:
+        n = self.shape[self.axis]
+        index = np.arange(n).astype(self.dtype)
+        if len(self.shape) == 1:
+            return index
         expanded = [1] * len(self.shape)
-        n = expanded[self.axis] = self.shape[self.axis]
-        index = np.arange(n).astype(self.dtype).reshape(expanded)
-        return np.broadcast_to(index, self.shape)
+        expanded[self.axis] = n
+        return np.broadcast_to(index.reshape(expanded), self.shape)
 
     def lower(self, ctx: Any) -> Any:
         attribute = f"iota_dimension = {self.axis} : i64"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.at_once import at_once
 from pullback.core.aval import Aval
 from pullback.core.trace import Value
 from pullback.primitives.creation import broadcasted_iota
@@ -54,6 +55,9 @@ def diagonal(x: Value) -> Value:
 
 def on_diagonal(rows: int, columns: int) -> Value:
     """Give the boolean matrix that is true on the diagonal."""
+    found = at_once(lambda: np.eye(rows, columns, dtype=bool))
+    if found is not None:
+        return found
     shape = (rows, columns)
     return eq(
         broadcasted_iota(np.int32, shape, 0), broadcasted_iota(np.int32, shape, 1)

@@ -59,6 +59,8 @@ class BatchTrace(Trace):
 
     __slots__ = ("parent", "size")
 
+    passes_on = True
+
     def __init__(self, parent: Trace, size: int) -> None:
         self.parent = parent
         self.size = size

@@ -81,6 +81,8 @@ class JetTrace(Trace):
 
     __slots__ = ("known", "order", "parent", "rules")
 
+    passes_on = True
+
     def __init__(self, parent: Trace, order: int, rules: Rules) -> None:
         self.parent = parent
         self.order = order

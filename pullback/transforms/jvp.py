@@ -40,6 +40,8 @@ class JVPTrace(Trace):
 
     __slots__ = ("parent",)
 
+    passes_on = True
+
     def __init__(self, parent: Trace) -> None:
         self.parent = parent
 

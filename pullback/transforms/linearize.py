@@ -80,6 +80,7 @@ class LinearTrace(Trace):
 
     __slots__ = ("parent", "steps")
 
+    passes_on = True
     records = True
 
     def __init__(self, parent: Trace) -> None:
@@ -204,6 +205,8 @@ class LinearizeTrace(Trace):
     """Runs `linearize` rules: primals in the parent trace, tangents recorded."""
 
     __slots__ = ("linear", "parent")
+
+    passes_on = True
 
     def __init__(self, parent: Trace) -> None:
         self.parent = parent

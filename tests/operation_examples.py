@@ -43,6 +43,7 @@ from pullback.primitives import (
     slicing,
     sorting,
     spectral,
+    stacking,
     structural,
     table,
     windows,
@@ -93,6 +94,7 @@ DOMAINS = {
     "log": [POSITIVE],
     "log1p": [INSIDE],
     "sqrt": [POSITIVE],
+    "root": [POSITIVE],
     "rsqrt": [POSITIVE],
     "cbrt": [POSITIVE],
     "lgamma": [POSITIVE],
@@ -284,6 +286,7 @@ X = floats(2, 3)
 S = floats()
 #: Of an array of shape (2, 3): overlapping, empty, a single element.
 BOXES = (((0, 2), (1, 3)), ((1, 2), (0, 3)), ((0, 0), (0, 3)), ((1, 2), (2, 3)))
+DROPPED = ((), (0,), (), (0, 1))
 
 
 def call_examples():
@@ -425,11 +428,18 @@ def plain_examples():
         "Pad": [(shaping.Pad(((1, 0, 1), (-1, 2, 0))), [x, S])],
         "Slice": [(shaping.Slice((0, 1), (2, 3), (1, 2)), [x])],
         "Split": [(shaping.Split((1, 2), 1), [floats(2, 3)])],
-        "CutBoxes": [(boxes.CutBoxes(BOXES), [floats(2, 3)])],
+        "Pick": [
+            (stacking.Pick((0, 1), (2, 3), (1, 2), (1,)), [x]),
+            (stacking.Pick((1, 0), (2, 3), (1, 2), (0,)), [x]),
+            (stacking.Pick((1, 2), (2, 3), (1, 1), (0, 1)), [x]),
+        ],
+        "Stack": [(stacking.Stack(1), [x, floats(2, 3)]), (stacking.Stack(0), [S, S])],
+        "Unstack": [(stacking.Unstack(1), [x]), (stacking.Unstack(0), [x])],
+        "CutBoxes": [(boxes.CutBoxes(BOXES, DROPPED), [floats(2, 3)])],
         "AddBoxes": [
             (
-                boxes.AddBoxes(BOXES, (2, 3)),
-                [floats(2, 2), floats(1, 3), floats(0, 3), floats(1, 1)],
+                boxes.AddBoxes(BOXES, DROPPED, (2, 3)),
+                [floats(2, 2), floats(3), floats(0, 3), floats()],
             )
         ],
         "Reverse": [(shaping.Reverse((1,)), [x])],

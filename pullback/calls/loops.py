@@ -16,6 +16,7 @@ from pullback.core.calling import as_value, check_callable, is_arraylike
 from pullback.core.origin import called_at, name_of
 from pullback.core.trace import Value, aval_of
 from pullback.errors import ArgumentError, ControlFlowError
+from pullback.primitives import stacking
 from pullback.primitives.shaping import concatenate, slice_in_dim
 from pullback.primitives.structural import reshape
 from pullback.primitives.table import add, convert, lt
@@ -159,7 +160,7 @@ def python_scan(
 def stack(*rows: Any) -> Value:
     """Join arrays along a new first axis."""
     values = [as_value(y) for y in rows]
-    return concatenate([reshape(y, (1, *y.shape)) for y in values], 0)
+    return stacking.stack(values, 0)
 
 
 def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:

@@ -18,8 +18,9 @@ from pullback.numpy.promotion import convert, promote_arrays
 from pullback.primitives import structural
 from pullback.primitives.contraction import dot_general
 from pullback.primitives.recipes import canonical_axis
-from pullback.primitives.shaping import pad, reverse, slice_in_dim
+from pullback.primitives.shaping import pad, reverse
 from pullback.primitives.sliding import slide
+from pullback.primitives.stacking import member
 
 Axes = tuple[int, ...]
 
@@ -246,8 +247,7 @@ def cross(
 
 def _component(x: Value, i: int) -> Value:
     """Take one element of the last axis."""
-    last = len(x.shape) - 1
-    return structural.reshape(slice_in_dim(x, i, i + 1, last), x.shape[:-1])
+    return member(x, i, len(x.shape) - 1)
 
 
 def trace(

@@ -34,6 +34,7 @@ from pullback.primitives import structural, table
 from pullback.primitives.creation import broadcasted_iota, iota
 from pullback.primitives.diagonal import diagonal as diagonal_of
 from pullback.primitives.shaping import concatenate, pad, slice_in_dim
+from pullback.primitives.stacking import stack
 from pullback.primitives.structural import broadcast, broadcast_to
 from pullback.primitives.structural import full as filled
 
@@ -162,7 +163,7 @@ def _stacked(x: Any, dtype: dtypes.Dtype) -> Value:
         )
     if not items:
         return filled((0,), 0, dtype)
-    return concatenate([structural.expand_axes(item, (0,)) for item in items], 0)
+    return stack(items, 0)
 
 
 def copy(a: Any) -> Value:

@@ -31,8 +31,9 @@ from pullback.primitives.indexing import (
     element_numbers,
     gather,
 )
-from pullback.primitives.shaping import concatenate, reverse, slice_, slice_in_dim
+from pullback.primitives.shaping import concatenate, reverse, slice_in_dim
 from pullback.primitives.slicing import dynamic_slice
+from pullback.primitives.stacking import member, pick
 
 Shape = tuple[int, ...]
 
@@ -288,9 +289,7 @@ def getitem(
             return found
     if type(index) is int and x.shape and mode is None:
         i = _inside(index, x.shape, 0)
-        rest = x.shape[1:]
-        zeros = (0,) * len(rest)
-        return structural.reshape(slice_(x, (i, *zeros), (i + 1, *rest)), rest)
+        return member(x, i, 0)
     if type(index) is slice and x.shape and not _unusual(index):
         n = x.shape[0]
         start, stop, step = index.indices(n)
@@ -304,12 +303,11 @@ def getitem(
     boxed = _sliced(x, plan)
     if not arrays:
         return structural.reshape(boxed, plan.result_shape())
-    if not plan.batch and how == CLIP:
-        return _read_box(boxed, plan)
     # Axes with static indices have gone: count the others anew.
     kept = [i for i, e in enumerate(plan.entries) if not isinstance(e, int)]
-    boxed = structural.reshape(boxed, [boxed.shape[i] for i in kept])
     axes = [kept.index(i) for i, _ in arrays]
+    if not plan.batch and how == CLIP:
+        return _read_box(boxed, axes, plan)
     places = index_matrix([a for _, a in arrays], [boxed.shape[i] for i in axes], plan)
     numbers = element_numbers(tuple(axes), len(plan.batch), len(kept))
     sizes = [1 if i in axes else n for i, n in enumerate(boxed.shape)]
@@ -358,8 +356,9 @@ def _unusual(index: slice, backwards: bool = False) -> bool:
 
 
 def _sliced(x: Value, plan: Plan) -> Value:
-    """Apply the static slices and integers of a plan, keeping all axes."""
+    """Apply the static slices and integers of a plan, whose axes are left out."""
     starts, limits, strides, turned = [], [], [], []
+    dropped = [axis for axis, e in enumerate(plan.entries) if isinstance(e, int)]
     for axis, (entry, n) in enumerate(zip(plan.entries, x.shape)):
         if isinstance(entry, int):
             entry = Cut(entry, 1, 1)
@@ -367,21 +366,21 @@ def _sliced(x: Value, plan: Plan) -> Value:
             entry = Cut(0, n, 1)
         first, count, step = entry.start, entry.length, entry.step
         if step < 0:
-            turned.append(axis)
+            turned.append(axis - sum(i < axis for i in dropped))
             first, step = first + (count - 1) * step, -step
         if not count:
             first, step = 0, 1
         starts.append(first)
         limits.append(first + (count - 1) * step + 1 if count else first)
         strides.append(step)
-    return reverse(slice_(x, starts, limits, strides), turned)
+    return reverse(pick(x, starts, limits, strides, dropped), turned)
 
 
-def _read_box(x: Value, plan: Plan) -> Value:
-    """Read one box at traced integers."""
+def _read_box(x: Value, axes: list[int], plan: Plan) -> Value:
+    """Read one box, which is at traced integers on some axes."""
     starts: list[Any] = [0] * len(x.shape)
     sizes = list(x.shape)
-    for axis, place in plan.arrays:
+    for axis, (_, place) in zip(axes, plan.arrays):
         if not sizes[axis]:
             _inside(0, x.shape, axis)
         starts[axis], sizes[axis] = place, 1

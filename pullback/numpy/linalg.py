@@ -47,6 +47,7 @@ from pullback.primitives.linalg import adjoint, as_column, identity
 from pullback.primitives.recipes import canonical_axis
 from pullback.primitives.shaping import slice_in_dim
 from pullback.primitives.sorting import argsort
+from pullback.primitives.stacking import pick
 from pullback.primitives.structural import full, move_axis, reshape
 from pullback.primitives.table import (
     add,
@@ -256,9 +257,10 @@ def det(a: Any) -> Value:
 
 def _entry(x: Value, i: int, j: int) -> Value:
     """Give one entry of each matrix."""
-    rank = len(x.shape)
-    found = slice_in_dim(slice_in_dim(x, i, i + 1, rank - 2), j, j + 1, rank - 1)
-    return reshape(found, x.shape[:-2])
+    lead, rank = x.shape[:-2], len(x.shape)
+    zeros = (0,) * len(lead)
+    bounds = (*zeros, i, j), (*lead, i + 1, j + 1)
+    return pick(x, *bounds, (1,) * rank, (rank - 2, rank - 1))
 
 
 def _expanded(rows: list[list[Value]]) -> Value:

@@ -20,6 +20,7 @@ from pullback.primitives import spectral
 from pullback.primitives.linalg import adjoint, conjugate
 from pullback.primitives.recipes import canonical_axes, canonical_axis
 from pullback.primitives.shaping import slice_in_dim
+from pullback.primitives.smooth import root
 from pullback.primitives.structural import full, reduce_sum, reshape, transpose
 from pullback.primitives.table import (
     add,
@@ -31,7 +32,6 @@ from pullback.primitives.table import (
     pow,
     real,
     select,
-    sqrt,
 )
 
 __all__ = ["matrix_norm", "norm", "vector_norm"]
@@ -99,9 +99,7 @@ def _root_of_squares(x: Value, axes: tuple[int, ...]) -> Value:
     found = at_once(lambda x: _numpy_root_of_squares(x, axes), x)
     if found is not None:
         return found
-    total = reduce_sum(squared_size(x), axes)
-    flat = eq(total, 0.0)
-    return select(flat, 0.0, sqrt(select(flat, 1.0, total)))
+    return root(reduce_sum(squared_size(x), axes))
 
 
 def _numpy_root_of_squares(x: Any, axes: tuple[int, ...]) -> Any:

@@ -25,6 +25,7 @@ from pullback.numpy.arguments import (
 from pullback.numpy.promotion import convert, promote_arrays, to_inexact
 from pullback.primitives import cumulative, reduction, structural, table
 from pullback.primitives.recipes import canonical_axes, canonical_axis
+from pullback.primitives.smooth import root
 
 Axes = tuple[int, ...]
 
@@ -347,14 +348,7 @@ def std(
     no_out(out, "std")
     ddof = _degrees(ddof, correction)
     v = var(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean)
-    root = at_once(np.sqrt, v)
-    if root is not None:
-        return root
-    # The square root of 0 has no derivative: choose 0, on both sides of the choice.
-    flat = table.eq(v, ufuncs.zero_like(v))
-    one = structural.full((), 1, v.dtype)
-    root = table.sqrt(table.select(flat, one, v))
-    return table.select(flat, ufuncs.zero_like(v), root)
+    return root(v)
 
 
 def ptp(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Value:

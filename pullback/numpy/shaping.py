@@ -11,7 +11,6 @@ import numpy as np
 
 from pullback import dtypes
 from pullback.core.array import Operators
-from pullback.core.at_once import at_once
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError
@@ -25,7 +24,7 @@ from pullback.numpy.arguments import (
     wrong_shape,
 )
 from pullback.numpy.promotion import convert, promote_arrays
-from pullback.primitives import shaping, structural
+from pullback.primitives import shaping, stacking, structural
 from pullback.primitives.elementwise import broadcast_shapes as common_shape
 from pullback.primitives.recipes import canonical_axes, canonical_axis
 
@@ -236,19 +235,13 @@ def _sequence(arrays: Any, who: str) -> list[Value]:
         ArgumentError: nothing was given.
     """
     if isinstance(arrays, Operators):
-        n = arrays.shape[0] if arrays.shape else 0  # type: ignore[attr-defined]
-        return [structural.reshape(r, r.shape[1:]) for r in unstacked(arrays, n)]
+        return stacking.unstack(arrays, 0) if arrays.shape else []  # type: ignore[attr-defined]
     items = [creation.asarray(x) for x in arrays]
     if not items:
         raise ArgumentError(
             f"{who} was given no arrays.", where=called_at(), mend="Give at least one."
         )
     return promote_arrays(who, *items)
-
-
-def unstacked(x: Any, n: int) -> list[Value]:
-    """Cut the first axis into pieces of length one."""
-    return shaping.split(x, [1] * n, 0)
 
 
 def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Value:
@@ -291,17 +284,14 @@ def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> Value:
             "Make all shapes equal.",
         )
     axis = canonical_axis(axis, len(items[0].shape) + 1, "stack")
-    found = at_once(lambda *xs: np.stack(xs, axis), *items) if dtype is None else None
-    if found is not None:
-        return found
-    out = shaping.concatenate([structural.expand_axes(x, (axis,)) for x in items], axis)
+    out = stacking.stack(items, axis)
     return out if dtype is None else convert(out, dtypes.canonical(dtype))
 
 
 def unstack(x: Any, /, *, axis: int = 0) -> tuple[Value, ...]:
     """Give the members of an array along an axis."""
-    x = moveaxis(x, axis, 0)
-    return tuple(structural.reshape(r, r.shape[1:]) for r in unstacked(x, x.shape[0]))
+    x = array_argument(x, "unstack")
+    return tuple(stacking.unstack(x, canonical_axis(axis, len(x.shape), "unstack")))
 
 
 def vstack(tup: Any, dtype: Any = None) -> Value:

@@ -12,43 +12,55 @@ from pullback.core.aval import Aval, Shape
 from pullback.core.primitive import Primitive
 from pullback.core.zero import Unknown, Zero, is_zero
 from pullback.primitives.own_loops import store
-from pullback.primitives.recipes import batch_to_front
+from pullback.primitives.recipes import batch_to_front, shifted
 from pullback.primitives.shaping import Slice
-from pullback.primitives.structural import frozen
+from pullback.primitives.stacking import Pick
+from pullback.primitives.structural import Reshape, frozen
 
 #: Where a box begins and ends on each axis.
 Bounds = tuple[tuple[int, int], ...]
+Axes = tuple[int, ...]
 
 _INT32 = np.dtype("i4")
 
 
-def slice_of(box: Bounds) -> Slice:
-    """Give the operation that cuts a box."""
+def slice_of(box: Bounds, dropped: Axes = ()) -> Slice:
+    """Give the operation that cuts a box, without some axes of length one."""
     starts, limits = zip(*box)
-    return Slice(starts, limits, (1,) * len(box))
+    ones = (1,) * len(box)
+    return (
+        Pick(starts, limits, ones, dropped) if dropped else Slice(starts, limits, ones)
+    )
 
 
 @frozen
 class CutBoxes(Primitive):
     """Boxes of an array, each with its bounds on every axis; they may overlap.
 
+    `dropped` has for each those axes, of length one, that are left out of it.
+
     Of slices each would add its cotangent, padded to the array's size, to those of the
     others: for all rows of a matrix, one by one, the square of what there is to do.
     """
 
     bounds: tuple[Bounds, ...]
+    dropped: tuple[Axes, ...]
 
     multiple = True
     linear = ((0,),)
 
+    def slices(self) -> list[Slice]:
+        """Give the operations that cut one box each."""
+        return list(map(slice_of, self.bounds, self.dropped))
+
     def abstract(self, x: Aval) -> list[Aval]:
-        return [slice_of(box).abstract(x) for box in self.bounds]
+        return [cut.abstract(x) for cut in self.slices()]
 
     def eager(self, x: Any) -> list[Any]:
-        return [slice_of(box).eager(x) for box in self.bounds]
+        return [cut.eager(x) for cut in self.slices()]
 
     def lower(self, ctx: Any, x: Any) -> list[Any]:
-        return [slice_of(box).lower(ctx, x) for box in self.bounds]
+        return [cut.lower(ctx, x) for cut in self.slices()]
 
     def jvp(self, primals: Any, tangents: Any) -> Any:
         outs = self(*primals)
@@ -58,21 +70,30 @@ class CutBoxes(Primitive):
 
     def transpose(self, cotangents: Any, x: Any) -> Any:
         given = [not is_zero(ct) for ct in cotangents]
-        bounds = tuple(compress(self.bounds, given))
         pieces = list(compress(cotangents, given))
-        return (AddBoxes(bounds, x.aval.shape)(*pieces) if pieces else Zero(x.aval),)
+        if not pieces:
+            return (Zero(x.aval),)
+        bounds = tuple(compress(self.bounds, given))
+        dropped = tuple(compress(self.dropped, given))
+        return (AddBoxes(bounds, dropped, x.aval.shape)(*pieces),)
 
     def batch(self, size: int, operands: Any, dims: Any) -> Any:
         (x,), (d,) = operands, dims
         bounds = tuple([(*box[:d], (0, size), *box[d:]) for box in self.bounds])
-        return CutBoxes(bounds)(x), [d] * len(bounds)
+        dropped = tuple([shifted(axes, d) for axes in self.dropped])
+        places = [d - sum(axis < d for axis in axes) for axes in self.dropped]
+        return CutBoxes(bounds, dropped)(x), places
 
 
 @frozen
 class AddBoxes(Primitive):
-    """Zeros with pieces added to them, each in its box; the boxes may overlap."""
+    """Zeros with pieces added to them, each in its box; the boxes may overlap.
+
+    Pieces are without the axes that are `dropped` for their boxes.
+    """
 
     bounds: tuple[Bounds, ...]
+    dropped: tuple[Axes, ...]
     shape: Shape
 
     linear = ((0, ...),)
@@ -82,8 +103,11 @@ class AddBoxes(Primitive):
 
     def eager(self, *pieces: Any) -> Any:
         total = np.zeros(self.shape, pieces[0].dtype)
-        for box, piece in zip(self.bounds, pieces):
-            total[tuple([slice(*ends) for ends in box])] += piece
+        for box, axes, piece in zip(self.bounds, self.dropped, pieces):
+            index: list[Any] = [slice(*ends) for ends in box]
+            for axis in axes:
+                index[axis] = box[axis][0]
+            total[tuple(index)] += piece
         return total
 
     def lower(self, ctx: Any, *pieces: Any) -> Any:
@@ -98,6 +122,7 @@ class AddBoxes(Primitive):
         # In place, one after the other. Joined by `concatenate`, up to eight pieces are
         # one loop without vectors that computes what they share again for each.
         for box, written, piece in zip(self.bounds, overlaps(self.bounds), pieces):
+            piece = Reshape(tuple([j - i for i, j in box])).lower(ctx, piece)
             if written:
                 before = slice_of(box).lower(ctx, total)
                 piece = ctx.emit("stablehlo.add", [before, piece], piece.aval)
@@ -111,18 +136,21 @@ class AddBoxes(Primitive):
         given = [not is_zero(t) for t in tangents]
         if not any(given):
             return y, Zero(like=y)
-        pieces = compress(tangents, given)
-        return y, AddBoxes(tuple(compress(self.bounds, given)), self.shape)(*pieces)
+        bounds = tuple(compress(self.bounds, given))
+        dropped = tuple(compress(self.dropped, given))
+        return y, AddBoxes(bounds, dropped, self.shape)(*compress(tangents, given))
 
     def transpose(self, ct: Any, *pieces: Any) -> Any:
         unknown = [isinstance(x, Unknown) for x in pieces]
-        cut = iter(CutBoxes(tuple(compress(self.bounds, unknown)))(ct))
+        bounds = tuple(compress(self.bounds, unknown))
+        cut = iter(CutBoxes(bounds, tuple(compress(self.dropped, unknown)))(ct))
         return [next(cut) if some else None for some in unknown]
 
     def batch(self, size: int, operands: Any, dims: Any) -> Any:
         bounds = tuple([((0, size), *box) for box in self.bounds])
+        dropped = tuple([shifted(axes, 0) for axes in self.dropped])
         pieces = batch_to_front(size, operands, dims)
-        return AddBoxes(bounds, (size, *self.shape))(*pieces), 0
+        return AddBoxes(bounds, dropped, (size, *self.shape))(*pieces), 0
 
 
 def overlaps(bounds: tuple[Bounds, ...]) -> Iterator[bool]:

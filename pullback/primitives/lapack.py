@@ -172,6 +172,11 @@ def factor_lu(a: Any) -> tuple[Any, Any]:
 def permutation_of(pivots: Any, rows: int) -> Any:
     """Give the row order that a sequence of exchanges leads to."""
     batch = pivots.shape[:-1]
+    if not batch:
+        row = list(range(rows))
+        for i, j in enumerate(pivots.tolist()):
+            row[i], row[j] = row[j], row[i]
+        return np.array(row, np.int32)
     order = np.broadcast_to(np.arange(rows, dtype=np.int32), (*batch, rows)).copy()
     for i in range(pivots.shape[-1]):
         j = pivots[..., i, None]

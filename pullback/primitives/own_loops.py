@@ -33,7 +33,7 @@ Place = tuple[Jaxpr, Eqn] | None
 #: gradient of a stencil on `sin` of 3,000 numbers took 165 us, with 512 it takes 12.
 ENOUGH = 2**9
 #: Operations that read elements in another order, or from pieces.
-SHUFFLES = frozenset(("concatenate", "gather", "pad", "rev", "transpose"))
+SHUFFLES = frozenset(("concatenate", "gather", "pad", "rev", "stack", "transpose"))
 #: What reads a variable, in the end, instead of the number of one operation: nothing;
 #: several, or one that wants it stored.
 NOTHING, STORED = -1, -2
@@ -82,7 +82,7 @@ def formulas_apart(jaxpr: Jaxpr, formulas: Container[str]) -> frozenset[Var]:
                 shuffled.add(out)
         elif name == "broadcast_in_dim":
             repeated.add(out)
-        elif name == "slice":
+        elif name in ("slice", "pick"):
             if max(eqn.primitive.parameters()["strides"], default=1) > 1:
                 shuffled.add(out)
         elif name in SHUFFLES or (name == "reshape" and eqn.inputs[0] in repeated):

@@ -157,3 +157,19 @@ bessel_i1: Elementwise = Elementwise(
     "f",
     [lambda t, ans, x: mul(t, sub(bessel_i0(x), i1_over_x(x, ans)))],
 )
+
+
+def root_slope(ans: Value) -> Value:
+    """Give the derivative of a square root by its value, 0 at 0."""
+    flat = eq(ans, 0.0)
+    return select(flat, 0.0, div(0.5, select(flat, 1.0, ans)))
+
+
+#: The square root with derivative 0 at 0, in any order: norms are flat there.
+root: Elementwise = Elementwise(
+    "root",
+    np.sqrt,
+    "stablehlo.sqrt",
+    "f",
+    [lambda t, ans, x: mul(t, root_slope(ans))],
+)

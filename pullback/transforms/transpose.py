@@ -17,6 +17,7 @@ from pullback.core.zero import Zero, is_zero
 from pullback.errors import GradError, RuleArityError, TreeError
 from pullback.primitives.boxes import CutBoxes
 from pullback.primitives.shaping import Slice
+from pullback.primitives.stacking import Pick
 from pullback.primitives.structural import accumulate, instantiate
 from pullback.transforms.linearize import (
     LinearProgram,
@@ -134,12 +135,12 @@ def join_slices(steps: list[Step]) -> list[Step]:
 
     Alone, each would add a cotangent as large as the array; see `CutBoxes`.
     """
-    if len(steps) < MANY_SLICES:
+    if len(steps) < 2:
         return steps
     cuts: dict[Value, list[Step]] = {}
     for step in steps:
         primitive, operands, _ = step
-        if type(primitive) is Slice and max(primitive.strides) == 1:
+        if isinstance(primitive, Slice) and max(primitive.strides) == 1:
             cuts.setdefault(operands[0], []).append(step)
     groups = {id(cut[0]): cut for x, cut in cuts.items() if worth_joining(x.aval, cut)}
     if not groups:
@@ -156,7 +157,13 @@ def join_slices(steps: list[Step]) -> list[Step]:
 
 def worth_joining(aval: Aval, cuts: Sequence[Step]) -> bool:
     """Whether so many slices of an array of this type had better be one operation."""
-    columns = all(result.aval.shape[-1] <= COLUMN for _, _, result in cuts)
+    if len(cuts) > 1 and current_trace().at_once:
+        return True
+    columns = all(
+        cut.limits[-1] - cut.starts[-1] <= COLUMN
+        for cut, *_ in cuts
+        if isinstance(cut, Slice)
+    )
     if len(cuts) < (MANY_COLUMNS if columns and aval.ndim > 1 else MANY_SLICES):
         return False
     taken = sum(result.aval.size for _, _, result in cuts)
@@ -167,7 +174,9 @@ def join(cuts: Sequence[Step]) -> Step:
     """Make one step of slices of one array."""
     slices = [cut for cut, _, _ in cuts if isinstance(cut, Slice)]
     bounds = [tuple(zip(cut.starts, cut.limits)) for cut in slices]
-    return CutBoxes(tuple(bounds)), cuts[0][1], [result for _, _, result in cuts]
+    dropped = tuple([cut.dropped if isinstance(cut, Pick) else () for cut in slices])
+    joined = CutBoxes(tuple(bounds), dropped)
+    return joined, cuts[0][1], [result for _, _, result in cuts]
 
 
 def transpose_step(step: Step, found: dict[Any, Value]) -> None:

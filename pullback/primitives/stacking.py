@@ -1,0 +1,206 @@
+"""Operations between arrays and the members of their axes: pick, stack, unstack.
+
+Each is a cut or a join together with a reshape. Code that goes through an array member
+by member does little else: as two operations each would cost twice in eager code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.core.at_once import at_once
+from pullback.core.aval import Aval
+from pullback.core.primitive import Primitive
+from pullback.core.trace import Value
+from pullback.core.zero import Unknown, Zero, is_zero
+from pullback.primitives.recipes import (
+    batch_to_front,
+    check_same_dtype,
+    shape_error,
+    shifted,
+    without,
+)
+from pullback.primitives.shaping import Concatenate, Slice, Split, slice_
+from pullback.primitives.structural import (
+    Reshape,
+    expand_axes,
+    frozen,
+    instantiate,
+    reshape,
+)
+
+Axes = tuple[int, ...]
+
+
+@frozen
+class Pick(Slice):
+    """A box without those axes, of length one, that are `dropped`."""
+
+    dropped: Axes
+
+    def abstract(self, x: Aval) -> Aval:
+        box = Slice.abstract(self, x)
+        return Aval(without(box.shape, self.dropped), box.dtype, box.weak)
+
+    def eager(self, x: Any) -> Any:
+        index: list[Any] = list(map(slice, self.starts, self.limits, self.strides))
+        for axis in self.dropped:
+            index[axis] = self.starts[axis]
+        return x[tuple(index)]
+
+    def lower(self, ctx: Any, x: Any) -> Any:
+        box = Slice(self.starts, self.limits, self.strides).lower(ctx, x)
+        return Reshape(self.abstract(x.aval).shape).lower(ctx, box)
+
+    def transpose(self, ct: Any, x: Any) -> Any:
+        found = at_once(lambda ct: self.put_into_zeros(ct, x.aval), ct)
+        if found is not None:
+            return (found,)
+        return Slice.transpose(self, expand_axes(ct, self.dropped), x)
+
+    def put_into_zeros(self, ct: Any, x: Aval) -> Any:
+        """Give the transpose of NumPy's."""
+        total = np.zeros(x.shape, ct.dtype)
+        index: list[Any] = list(map(slice, self.starts, self.limits, self.strides))
+        for axis in self.dropped:
+            index[axis] = self.starts[axis]
+        total[tuple(index)] = ct
+        return total
+
+    def batch(self, size: int, operands: Any, dims: Any) -> Any:
+        (x,), (d,) = operands, dims
+        starts = (*self.starts[:d], 0, *self.starts[d:])
+        limits = (*self.limits[:d], size, *self.limits[d:])
+        strides = (*self.strides[:d], 1, *self.strides[d:])
+        out = Pick(starts, limits, strides, shifted(self.dropped, d))(x)
+        return out, d - sum(axis < d for axis in self.dropped)
+
+
+def pick(
+    x: Value,
+    starts: Sequence[int],
+    limits: Sequence[int],
+    strides: Sequence[int],
+    dropped: Sequence[int],
+) -> Value:
+    """Cut out a box that fits, and leave out some of its axes of length one."""
+    if not dropped:
+        return slice_(x, starts, limits, strides)
+    return Pick(tuple(starts), tuple(limits), tuple(strides), tuple(dropped))(x)
+
+
+def member(x: Value, i: int, axis: int) -> Value:
+    """Give a member of an axis, counted from the front, without that axis."""
+    shape = x.shape
+    starts, limits = [0] * len(shape), list(shape)
+    starts[axis], limits[axis] = i, i + 1
+    return pick(x, starts, limits, [1] * len(shape), (axis,))
+
+
+@frozen
+class Stack(Primitive):
+    """Arrays of one shape joined along a new axis."""
+
+    axis: int
+
+    linear = ((0, ...),)
+
+    def abstract(self, *avals: Aval) -> Aval:
+        first = avals[0]
+        check_same_dtype(avals, "stack")
+        if any(a.shape != first.shape for a in avals):
+            raise shape_error(
+                f"stack was given operands of different shapes: "
+                f"{', '.join(map(str, avals))}.",
+                "Reshape or broadcast them first.",
+            )
+        shape = (*first.shape[: self.axis], len(avals), *first.shape[self.axis :])
+        return Aval(shape, first.dtype, all(a.weak for a in avals))
+
+    def eager(self, *arrays: Any) -> Any:
+        return np.stack(arrays, self.axis)
+
+    def lower(self, ctx: Any, *operands: Any) -> Any:
+        shape = operands[0].aval.shape
+        one = Reshape((*shape[: self.axis], 1, *shape[self.axis :]))
+        pieces = [one.lower(ctx, x) for x in operands]
+        return Concatenate(self.axis).lower(ctx, *pieces) if pieces[1:] else pieces[0]
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        y = self(*primals)
+        if all(map(is_zero, tangents)):
+            return y, Zero(like=y)
+        return y, self(*map(instantiate, tangents))
+
+    def transpose(self, ct: Any, *operands: Any) -> Any:
+        unknown = [isinstance(x, Unknown) for x in operands]
+        if all(unknown):
+            return Unstack(self.axis)(ct)
+        return [member(ct, i, self.axis) if u else None for i, u in enumerate(unknown)]
+
+    def batch(self, size: int, operands: Any, dims: Any) -> Any:
+        return Stack(self.axis + 1)(*batch_to_front(size, operands, dims)), 0
+
+
+def stack(operands: Sequence[Value], axis: int) -> Value:
+    """Join arrays of one shape and dtype along a new axis."""
+    if len(operands) == 1:
+        return expand_axes(operands[0], (axis,))
+    return Stack(axis)(*operands)
+
+
+@frozen
+class Unstack(Primitive):
+    """All members of an axis, each without that axis."""
+
+    axis: int
+
+    multiple = True
+    linear = ((0,),)
+
+    def abstract(self, x: Aval) -> list[Aval]:
+        each = Aval(without(x.shape, (self.axis,)), x.dtype, x.weak)
+        return [each] * x.shape[self.axis]
+
+    def eager(self, x: Any) -> list[Any]:
+        return list(np.moveaxis(x, self.axis, 0))
+
+    def lower(self, ctx: Any, x: Any) -> list[Any]:
+        n = x.aval.shape[self.axis]
+        each = Reshape(without(x.aval.shape, (self.axis,)))
+        pieces = Split((1,) * n, self.axis).lower(ctx, x)
+        return [each.lower(ctx, piece) for piece in pieces]
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        outs = self(*primals)
+        if is_zero(tangents[0]):
+            return outs, [Zero(like=y) for y in outs]
+        return outs, self(*tangents)
+
+    def transpose(self, cotangents: Any, x: Any) -> Any:
+        given = [i for i, ct in enumerate(cotangents) if not is_zero(ct)]
+        if len(given) == 1:
+            (i,) = given
+            shape = x.aval.shape
+            limits = [i + 1 if j == self.axis else n for j, n in enumerate(shape)]
+            starts = [i if j == self.axis else 0 for j in range(len(shape))]
+            only = Pick(tuple(starts), tuple(limits), (1,) * len(shape), (self.axis,))
+            return only.transpose(cotangents[i], x)
+        return (stack([instantiate(ct) for ct in cotangents], self.axis),)
+
+    def batch(self, size: int, operands: Any, dims: Any) -> Any:
+        (x,), (d,) = operands, dims
+        axis = self.axis + (d <= self.axis)
+        outs = Unstack(axis)(x)
+        return outs, [d - (axis < d)] * len(outs)
+
+
+def unstack(x: Value, axis: int) -> list[Value]:
+    """Give the members of an axis."""
+    n = x.shape[axis]
+    if n == 1:
+        return [reshape(x, without(x.shape, (axis,)))]
+    return Unstack(axis)(x) if n else []

@@ -213,7 +213,7 @@ def _count(x: Value, axes: Axes, where: Any, keepdims: bool) -> Any:
 def _divided(total: Value, count: Any) -> Value:
     """Divide a sum by a count."""
     if isinstance(count, int):
-        return table.div(total, structural.full((), count, total.dtype))
+        return table.div(total, float(count))
     return table.div(total, convert(count, total.dtype))
 
 
@@ -319,8 +319,7 @@ def var(
     total = sum(square, axes, keepdims=keepdims, where=where)
     count = _count(x, axes, where, keepdims)
     if isinstance(count, int):
-        left = builtins.max(count - ddof, 0)
-        return table.div(total, structural.full((), float(left), total.dtype))
+        return table.div(total, float(builtins.max(count - ddof, 0)))
     left = table.max(convert(count, total.dtype) - ddof, ufuncs.zero_like(total))
     return table.div(total, left)
 

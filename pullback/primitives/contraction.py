@@ -10,6 +10,7 @@ import numpy as np
 
 from pullback import dtypes
 from pullback.config import config
+from pullback.core.at_once import at_once
 from pullback.core.aval import Aval
 from pullback.core.origin import called_at
 from pullback.core.primitive import Primitive
@@ -94,8 +95,25 @@ class DotGeneral(Primitive):
 
     def transpose(self, ct: Any, x: Any, y: Any) -> Any:
         if isinstance(x, Unknown):
-            return self.cotangent_of_x(ct, x.aval, y), None
-        return None, self.cotangent_of_y(ct, x, y.aval)
+            found = None
+            if self.is_plain(x.aval, y, ct):
+                found = at_once(lambda ct, y: times_second(ct, y, x.aval.ndim), ct, y)
+            return self.cotangent_of_x(ct, x.aval, y) if found is None else found, None
+        found = None
+        if self.is_plain(x, y.aval, ct):
+            found = at_once(lambda ct, x: times_first(ct, x, y.aval.ndim), ct, x)
+        return None, self.cotangent_of_y(ct, x, y.aval) if found is None else found
+
+    def is_plain(self, x: Any, y: Any, ct: Value) -> bool:
+        """Whether this is NumPy's product of vectors or matrices, in one dtype."""
+        m, n = len(x.shape), len(y.shape)
+        return (
+            m <= 2
+            and n <= 2
+            and self.contracting == ((m - 1,), (0,))
+            and not self.batching[0]
+            and bool(x.dtype == y.dtype == ct.dtype)
+        )
 
     def cotangent_of_x(self, ct: Value, x: Aval, y: Value) -> Value:
         """Contract a cotangent with y over y's free axes, in the layout of x."""
@@ -148,6 +166,20 @@ class DotGeneral(Primitive):
         return out, place
 
 
+def times_second(ct: Any, y: Any, rank: int) -> Any:
+    """Give the cotangent of x, a vector or a matrix, in NumPy's x @ y."""
+    if y.ndim == 2:
+        return ct @ y.T
+    return ct * y if rank == 1 else ct[:, None] * y
+
+
+def times_first(ct: Any, x: Any, rank: int) -> Any:
+    """Give the cotangent of y, a vector or a matrix, in NumPy's x @ y."""
+    if x.ndim == 2:
+        return x.T @ ct
+    return x * ct if rank == 1 else x[:, None] * ct
+
+
 def laid_out(found: Value, places: Sequence[int], dtype: Dtype) -> Value:
     """Move axis i to place `places[i]`, and convert to a dtype."""
     found = transpose(found, inverse_permutation(places))
@@ -156,6 +188,11 @@ def laid_out(found: Value, places: Sequence[int], dtype: Dtype) -> Value:
 
 def check_dot(dot: DotGeneral, x: Aval, y: Aval) -> None:
     """Raise unless the operands fit the dimension numbers."""
+    if x.dtype is y.dtype and not dot.batching[0] and len(dot.contracting[0]) == 1:
+        (last,), first = dot.contracting
+        fits = first == (0,) and 0 <= last < len(x.shape)
+        if fits and y.shape and x.shape[last] == y.shape[0]:
+            return
     check_same_dtype((x, y), "dot_general")
     for what, (i, j) in (("contracting", dot.contracting), ("batch", dot.batching)):
         fits = len(i) == len(j)

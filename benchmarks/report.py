@@ -45,6 +45,7 @@ def page(results: Results, rounds: int, rows: list[str], eqns: list[int]) -> str
             "",
             *_table(results, rows),
             *_gradients(results),
+            *_eager(results),
             *(_growth(results, eqns) if eqns else []),
             "",
         ]
@@ -110,6 +111,40 @@ def _verdict(row: Row, name: str, results: Results) -> list[str]:
 
 def _mark(met: bool) -> str:
     return "yes" if met else "no"
+
+
+# Eager code
+
+
+def _eager(results: Results) -> list[str]:
+    lines: list[str] = []
+    for what, peers, words in (
+        (
+            "function",
+            ("jax", "numpy"),
+            "Functions of 100 numbers, or of 10 x 10. The aim is JAX's time.",
+        ),
+        (
+            "gradient",
+            ("autograd", "jax"),
+            "Gradients of plain Python, not compiled. The aim is autograd's time.",
+        ),
+    ):
+        names = [n for n in results.times["pullback"] if n.startswith(f"{what}/")]
+        known = [peer for peer in peers if peer in results.times]
+        if not names or not known:
+            continue
+        columns = [what, "Pullback", *(f"/ {TITLES[p]}" for p in known), "met"]
+        lines += ["", words, "", _line(columns)]
+        lines.append(_line(["---"] + ["--:"] * (len(columns) - 1)))
+        for name in names:
+            ours = results.times["pullback"][name]
+            theirs = [results.times[peer].get(name) for peer in known]
+            met = theirs[0] and statistics.median(ours) <= statistics.median(theirs[0])
+            cells = [name.partition("/")[2], duration(statistics.median(ours))]
+            cells += [_ratio(ours, others) for others in theirs]
+            lines.append(_line([*cells, _mark(bool(met))]))
+    return ["", "## Eager code", *lines] if lines else []
 
 
 # Gradient programs

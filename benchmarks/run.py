@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks import report
 from benchmarks.cases import GROWTH, ROWS
+from benchmarks.eager import FUNCTIONS, GRADIENTS
 from benchmarks.gradients import PROGRAMS
 from benchmarks.results import Results
 from benchmarks.worker_process import TIMEOUT as TIMEOUT  # for wide_run
@@ -123,6 +124,16 @@ def run_gradients(results: Results, pythons: dict[str, str], rounds: int) -> Non
         run_rounds(results, pythons, rounds, times, "gradient_worker.py", name)
 
 
+def run_eager(results: Results, pythons: dict[str, str], rounds: int) -> None:
+    """Time functions of small arrays and gradients of plain Python."""
+    for what, titles, peers in (
+        ("function", FUNCTIONS, ("pullback", "jax", "numpy")),
+        ("gradient", GRADIENTS, ("pullback", "jax", "autograd")),
+    ):
+        some = {p: pythons[p] for p in peers if p in pythons}
+        run_rounds(results, some, rounds, [f"{what}/{title}" for title in titles])
+
+
 def main() -> int:
     """Run everything and write the page, the plot and the raw numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -130,6 +141,7 @@ def main() -> int:
     parser.add_argument("--rows", nargs="*", default=list(ROWS), choices=list(ROWS))
     parser.add_argument("--eqns", nargs="*", type=int, default=EQNS, metavar="N")
     parser.add_argument("--without-gradients", action="store_true")
+    parser.add_argument("--without-eager", action="store_true")
     parser.add_argument(
         "--peers", nargs="*", default=["jax", "autograd", "torch", "numpy"]
     )
@@ -143,6 +155,8 @@ def main() -> int:
         run_cached(results, both, options.rounds)
     if not options.without_gradients:
         run_gradients(results, both, options.rounds)
+    if not options.without_eager:
+        run_eager(results, pythons, options.rounds)
     if options.eqns:
         names = [f"{what}/{eqns}" for eqns in options.eqns for what in GROWTH]
         run_rounds(results, both, 1, names)

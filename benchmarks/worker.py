@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 import cases
+import eager
 
 ROUNDS = 5
 SECONDS_PER_ROUND = 0.04
@@ -53,11 +54,19 @@ def _loop(call: cases.Call, number: int) -> float:
 
 
 def answer(lib: Any, peer: str, name: str) -> cases.Call | cases.Fresh:
-    """Build what a name stands for: a row, or a growth curve and a number of eqns."""
+    """Build what a name stands for.
+
+    It is a row of the first table, an eager function or gradient with its title, or a
+    growth curve with a number of eqns.
+    """
     if name in cases.ROWS:
         return cases.ROWS[name].builders[peer](lib)
-    what, eqns = name.split("/")
-    return cases.growth(lib, what, int(eqns))
+    what, _, which = name.partition("/")
+    if what == "function":
+        return eager.build_function(which, lib)
+    if what == "gradient":
+        return eager.build_gradient(which, lib)
+    return cases.growth(lib, what, int(which))
 
 
 def main() -> None:

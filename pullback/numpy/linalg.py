@@ -9,9 +9,12 @@ programs cannot raise. Derivatives assume what the function assumes (`eigh` and
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from pullback.core.at_once import at_once
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ShapeError
@@ -143,6 +146,10 @@ def solve(a: Any, b: Any) -> Value:
     """Solve a x = b; as `numpy.linalg.solve`: `b` is a vector if it has one axis."""
     a, b = matrices("solve", a, b)
     matrix("solve", a, square=True)
+    if len(a.shape) == 2 and a.shape[1:] == b.shape[:1] and len(b.shape) < 3:
+        found = at_once(_unless_refused(np.linalg.solve), a, b)
+        if found is not None:
+            return found
     vector = len(b.shape) == 1
     right = as_column(b) if vector else b
     n = a.shape[-1]
@@ -163,6 +170,18 @@ def solve(a: Any, b: Any) -> Value:
     return reshape(x, x.shape[:-1]) if vector else x
 
 
+def _unless_refused(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a function of NumPy's, or None of matrices that it refuses."""
+
+    def apply(*xs: Any) -> Any:
+        try:
+            return function(*xs)
+        except np.linalg.LinAlgError:
+            return None
+
+    return apply
+
+
 def _solve_side_by_side(a: Value, b: Value) -> Value:
     """Solve for a batch of right sides with one matrix, which is factored once."""
     rank = len(b.shape)
@@ -175,6 +194,9 @@ def _solve_side_by_side(a: Value, b: Value) -> Value:
 def inv(a: Any) -> Value:
     """Invert matrices; as `numpy.linalg.inv`."""
     x = matrix("inv", a, square=True)
+    found = at_once(_unless_refused(np.linalg.inv), x)
+    if found is not None:
+        return found
     unit = identity(x.shape[-1], x.dtype)
     return factors.solve(x, broadcast_to(unit, x.shape) if len(x.shape) > 2 else unit)
 
@@ -358,8 +380,17 @@ def cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> V
     the matrix and its adjoint is factored, so that derivatives are Hermitian.
     """
     x = matrix("cholesky", a, square=True)
+    if symmetrize_input and not upper:
+        found = at_once(_unless_refused(_numpy_cholesky), x)
+        if found is not None:
+            return found
     lower = factors.cholesky(hermitian_part(x) if symmetrize_input else x)
     return adjoint(lower) if upper else lower
+
+
+def _numpy_cholesky(a: Any) -> Any:
+    """Factor the mean of NumPy matrices and their adjoints."""
+    return np.linalg.cholesky((a + np.conj(a.swapaxes(-1, -2))) * a.dtype.type(0.5))
 
 
 def qr(a: Any, mode: str = "reduced") -> Any:

@@ -22,7 +22,7 @@ from pullback.numpy.arguments import (
     wrong_dtype,
     wrong_shape,
 )
-from pullback.numpy.promotion import convert, promote_arrays, to_inexact
+from pullback.numpy.promotion import INEXACT, convert, promote_arrays, to_inexact
 from pullback.primitives import cumulative, reduction, structural, table
 from pullback.primitives.recipes import canonical_axes, canonical_axis
 from pullback.primitives.smooth import root
@@ -229,6 +229,10 @@ def mean(
     """Give the mean over axes: float16 is summed in float32, booleans are counted."""
     no_out(out, "mean")
     a, axes = _operand(a, axis, where, "mean")
+    if dtype is where is None and a.dtype.num in INEXACT and 0 not in a.shape:
+        quick = at_once(lambda a: a.mean(axes, keepdims=keepdims), a)
+        if quick is not None:
+            return quick
     found = to_inexact(a.dtype) if dtype is None else dtypes.canonical(dtype)
     half = found in (dtypes.float16, dtypes.bfloat16)
     wide = dtypes.float32 if half else found

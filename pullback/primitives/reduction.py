@@ -126,10 +126,19 @@ class Extremum(Reduction):
         if is_zero(t):
             return ans, Zero(like=ans)
         # The slope is shared equally among the elements that attain the extremum.
+        found = at_once(lambda x: self.attained_once(x), x)
+        if found is not None:
+            return ans, reduce_sum(select(found, t, 0.0), self.axes)
         kept = [i for i in range(len(x.shape)) if i not in self.axes]
         attained = eq(x, broadcast(ans, x.shape, kept))
         count = reduce_sum(convert(attained, x.dtype), self.axes)
         return ans, div(reduce_sum(select(attained, t, 0.0), self.axes), count)
+
+    def attained_once(self, x: Any) -> Any:
+        """Give where NumPy's extremum is attained, or None if twice or by a nan."""
+        attained = x == self.ufunc.reduce(x, axis=self.axes, keepdims=True)
+        once = np.add.reduce(attained, axis=self.axes) == 1
+        return attained if once.all() else None
 
 
 @frozen

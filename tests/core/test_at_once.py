@@ -1,5 +1,7 @@
 """NumPy's own functions where all operands are at hand, and only there."""
 
+import functools
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -139,3 +141,33 @@ def test_indices_outside_are_explained_as_ever():
         X[0, 0]
     with pytest.raises(IndexBoundsError, match="truth value"):
         X[True]
+
+
+@pytest.mark.parametrize("q", [0.0, 0.3, 1.0, [0.25, 0.5]])
+def test_quantiles_at_once_know_infinities_and_nans(q):
+    x = jnp.asarray([[1.0, np.inf, 3.0], [np.nan, 1.0, 2.0], [4.0, 2.0, 9.0]])
+    for options in ({"axis": 1}, {"axis": (0, 1), "keepdims": True}, {"axis": None}):
+        quantiles = functools.partial(jnp.quantile, q=jnp.asarray(q), **options)
+        np.testing.assert_allclose(quantiles(x), jit(quantiles)(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("f", [jnp.linalg.solve, lambda a, b: jnp.linalg.inv(a)])
+def test_matrices_that_numpy_refuses_are_left_to_the_operations(f):
+    singular, b = jnp.ones((2, 2)), jnp.ones(2)
+    assert not np.isfinite(f(singular, b)).all()
+    assert np.isnan(jnp.linalg.cholesky(-jnp.eye(2))).any()
+
+
+def test_ties_among_maxima_share_the_derivative_in_eager_code():
+    x = jnp.asarray([[1.0, 3.0, 3.0], [2.0, 1.0, 0.0]])
+    wanted = [[0.0, 0.5, 0.5], [1.0, 0.0, 0.0]]
+    np.testing.assert_array_equal(grad(lambda x: jnp.max(x, 1).sum())(x), wanted)
+    np.testing.assert_array_equal(grad(jnp.max)(x[1]), wanted[1])
+
+
+def test_products_at_once_need_no_division():
+    x = jnp.asarray([2.0, 0.0, 3.0])
+    np.testing.assert_array_equal(grad(jnp.prod)(x), [0.0, 6.0, 0.0])
+    rows = jnp.asarray([[2.0, 5.0], [0.0, 0.0]])
+    found = grad(lambda x: jnp.prod(x, axis=1).sum())(rows)
+    np.testing.assert_array_equal(found, [[5.0, 2.0], [0.0, 0.0]])

@@ -100,10 +100,8 @@ def _verdict(row: Row, name: str, results: Results) -> list[str]:
     if row.aim is None:
         return ["", ""]
     ours = statistics.median(results.times["pullback"][name])
-    if not row.against:
-        return [f"{duration(row.aim)}", _mark(ours <= row.aim)]
-    aim = f"{row.aim:g} x {TITLES[row.against]}"
-    theirs = results.times.get(row.against, {}).get(name)
+    aim = f"{row.aim:g} x {TITLES[row.against]}" + (" without" if row.row else "")
+    theirs = results.times.get(row.against, {}).get(row.row or name)
     if not theirs:
         return [aim, ""]
     return [aim, _mark(ours <= row.aim * statistics.median(theirs))]

@@ -57,6 +57,7 @@ class Primitive:
             the part of the program that tangents do not reach runs by itself.
         separates: it holds programs, and has `separate(operands, unknown)` to the same
             end, where that takes more than one program.
+        scales: it is elementwise, and linear in the first of two operands by itself.
         linear: groups of operand positions in which it is jointly linear; `...` after
             the last position means "and all later ones". () where it is not linear.
     """
@@ -72,6 +73,7 @@ class Primitive:
     reads_part: ClassVar[bool] = False
     splits: ClassVar[bool] = False
     separates: ClassVar[bool] = False
+    scales: ClassVar[bool] = False
     linear: ClassVar[tuple[tuple[Any, ...], ...]] = ()
 
     def __call__(self, *operands: Value) -> Any:

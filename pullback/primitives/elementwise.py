@@ -58,6 +58,7 @@ class Elementwise(Primitive):
         "linear",
         "partials",
         "result",
+        "scales",
         "transposes",
     )
 
@@ -84,6 +85,7 @@ class Elementwise(Primitive):
         self.transposes = tuple(transposes)
         self.result = result
         self.keeps_weak = result != "bool"  # type: ignore[misc]
+        self.scales = len(partials) == 2 and (0,) in linear  # type: ignore[misc]
 
     @property
     def name(self) -> str:
@@ -185,6 +187,11 @@ class Elementwise(Primitive):
         self, ans: Value, primals: Sequence[Value], tangents: Sequence[Any]
     ) -> tuple[Value, Any]:
         """Give the result and its tangent, the sum of the partial derivatives."""
+        if len(tangents) == 1:
+            partial = self.partials[0]
+            if partial is None or isinstance(tangents[0], Zero):
+                return ans, Zero(like=ans)
+            return ans, partial(tangents[0], ans, primals[0])
         total: Any = None
         for tangent, partial in zip(tangents, self.partials):
             if partial is None or isinstance(tangent, Zero):

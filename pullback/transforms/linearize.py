@@ -131,6 +131,18 @@ class LinearTrace(Trace):
 
     def apply(self, primitive: Primitive, operands: tuple[Value, ...]) -> Any:
         """Record an operation on tangents, or pass it to the parent."""
+        if primitive.scales:  # a tangent by a factor: most of what rules record
+            t, y = operands
+            if type(t) is LinearTracer and t.owner is self and not t.zero:
+                aval = t.aval
+                if type(y) in SCALARS or (
+                    type(y) is not LinearTracer
+                    and y.dtype is aval.dtype
+                    and (y.shape == aval.shape or y.shape == ())
+                ):
+                    result = LinearTracer(self, aval)
+                    self.steps.append((primitive, operands, result))
+                    return result
         for x in operands:
             if type(x) is LinearTracer and x.owner is self:
                 break

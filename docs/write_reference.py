@@ -27,6 +27,7 @@ MODULES = {
     "pullback.ad_checkpoint": "What a derivative keeps; see "
     "[Loops and memory](loops_and_memory.md).",
     "pullback.experimental.jet": "Taylor mode; see [its page](taylor.md).",
+    "pullback.experimental.checkify": "Errors as values; see [Checks](checks.md).",
     "pullback.checkpoint_policies": "What a checkpointed function keeps; see "
     "[Loops and memory](loops_and_memory.md).",
     "pullback.test_util": "Is a rule right? See [its page](checking_rules.md).",
@@ -112,6 +113,8 @@ def said_of(name: str, value: Any) -> str:
         return "A policy."
     if name == "config":
         return "Switches of the whole library: `config.update(name, value)`."
+    if isinstance(value, frozenset):
+        return f"`{', '.join(sorted(map(str, value)))}`"
     if not callable(value) and " object at 0x" not in str(value):
         return f"`{value}`"
     if isinstance(value, functools.partial):

@@ -189,6 +189,14 @@ class InfError(PullbackError, FloatingPointError):
     """An infinity that a debugging switch was asked to catch."""
 
 
+class CheckError(PullbackError, ValueError):
+    """A check that failed: one of the user's, or one of those that `checkify` adds."""
+
+
+class StagedCheckError(PullbackError, ValueError):
+    """A check in a compiled program that `checkify` did not make a value of."""
+
+
 class RankPromotionWarning(UserWarning):
     """Operands of different ranks that were broadcast, while that is warned of."""
 

@@ -92,6 +92,7 @@ LONG_FILES: dict[str, str] = {
 # "module:name" of what changes while the library runs, each with its reason.
 MUTABLE_GLOBALS = {
     "backend.template:_names": "cache: the names of numbers, as many as were needed",
+    "calls.by_element:lift_checks": "filled once, by `experimental.checkify`",
     "calls.executable:nan_finder": "filled once, by `debugging.switch`",
     "config:listeners": "the switches tell the compiled call path when they change",
     "core.array:begin_to_host": "filled once, with how a copy from a device begins",

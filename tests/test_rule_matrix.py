@@ -73,6 +73,7 @@ WITHOUT_EXAMPLE = {
     "PlainSort": "appears in lowerings only",
     "Look": "has effects only; tried in tests/debugging/test_markers.py",
     "CotangentTap": "the same; tried in tests/debugging/test_markers.py",
+    "Check": "has effects only; tried in tests/primitives/test_checks.py",
     **dict.fromkeys(
         (
             *("AllGather", "AllToAll", "AxisIndex", "PMax", "PMin", "PPermute"),

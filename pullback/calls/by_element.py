@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from pullback import dtypes
 from pullback.core.jaxpr import Jaxpr, evaluate
@@ -13,6 +14,23 @@ from pullback.primitives.reduction import ReduceOr
 from pullback.primitives.structural import reshape
 from pullback.primitives.table import eq, ge, select
 from pullback.transforms.batch import to_front
+
+#: Maps operations with checks in programs that only some elements run; filled once, by
+#: `experimental.checkify`, without which there are no checks.
+lift_checks: list[Callable[..., Any]] = []
+
+
+def with_checks(
+    operation: Any, size: int, operands: Sequence[Value], dims: Sequence[Dim]
+) -> Any:
+    """Map an operation so that checks count for the elements that run them.
+
+    Returns:
+        Results and their batch axes; None if there are no checks.
+    """
+    if not (lift_checks and operation.effects):
+        return None
+    return lift_checks[0](operation, size, operands, dims)
 
 
 def choose_elements(

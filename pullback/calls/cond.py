@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pullback import dtypes, tree
-from pullback.calls.by_element import choose_elements, with_small
+from pullback.calls.by_element import choose_elements, with_checks, with_small
 from pullback.calls.interpret import plan, run_raw
 from pullback.calls.program import (
     Written,
@@ -178,6 +178,9 @@ class Cond(Primitive):
 
     def batch(self, size: int, operands: Sequence[Value], dims: Sequence[Dim]) -> Any:
         by_element = dims[0] is not None
+        lifted = with_checks(self, size, operands, dims) if by_element else None
+        if lifted is not None:
+            return lifted
         given, in_dims = operands[1:], list(dims[1:])
         # Across a mapped axis an element uses what a branch makes of the others too.
         guarded = by_element and not self.uses_axis(None)
@@ -186,11 +189,10 @@ class Cond(Primitive):
         plain = [batch_jaxpr(b, size, in_dims)[1] for b in self.branches]
         force = [by_element or any(d is not None for d in ds) for ds in zip(*plain)]
         mapped = [batch_jaxpr(b, size, in_dims, force)[0] for b in self.branches]
-        branches = tuple(mapped)
         out_dims = [0 if f else None for f in force]
         if not by_element:
-            return Cond(branches)(*operands), out_dims
-        outs = choose_elements(operands[0], branches, given, in_dims, guarded)
+            return Cond(tuple(mapped))(*operands), out_dims
+        outs = choose_elements(operands[0], mapped, given, in_dims, guarded)
         return outs, out_dims
 
     def prune(
@@ -495,18 +497,12 @@ def write_branches(
     written = [write_down(f, in_tree, avals, who) for f in functions]
     for f, w in zip(functions, written):
         check_same_tree(who, functions[0], written[0], f, w)
-    types = [
-        common_types(who, functions, written, i) for i in range(count_outs(written))
-    ]
+    count = len(written[0].jaxpr.outputs)
+    types = [common_types(who, functions, written, i) for i in range(count)]
     jaxprs, consts = share_consts(
         [with_types(w.jaxpr, types) for w in written], [w.consts for w in written]
     )
     return tuple(jaxprs), consts, values, written[0].out_tree
-
-
-def count_outs(written: Sequence[Written]) -> int:
-    """Give the number of results of branches."""
-    return len(written[0].jaxpr.outputs)
 
 
 def check_same_tree(who: str, f: Any, first: Written, g: Any, other: Written) -> None:

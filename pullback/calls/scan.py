@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes
+from pullback.calls.by_element import with_checks
 from pullback.calls.interpret import plan, run_raw
 from pullback.calls.program import (
     apply_pruned,
@@ -278,6 +279,9 @@ class Scan(Primitive):
         count, consts, carry, xs = self.split(operands)
         count_dim, const_dims, carry_dims, x_dims = self.split(dims)
         by_element = bool(count_dim) and count_dim[0] is not None
+        lifted = with_checks(self, size, operands, dims) if by_element else None
+        if lifted is not None:
+            return lifted
         slice_dims: list[Dim] = [None if d is None else 0 for d in x_dims]
         flags = [d is not None for d in carry_dims]
         marks = [[False] * self.num_consts, flags, [False] * len(xs)]

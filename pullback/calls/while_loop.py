@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback import dtypes, tree
 from pullback.calls.bounded_loop import LoopTangent, steps_again, unbounded
-from pullback.calls.by_element import guard_unused, where_used, with_small
+from pullback.calls.by_element import guard_unused, where_used, with_checks, with_small
 from pullback.calls.interpret import plan, run_raw
 from pullback.calls.invariants import without_invariants
 from pullback.calls.program import (
@@ -357,6 +357,9 @@ def batch_loop(
     # Across a mapped axis an element uses what a step makes of the others too.
     alone = not loop.uses_axis(None)
     guards = loop.max_steps is not None and alone and ends_apart(batched)
+    lifted = with_checks(loop, size, operands, dims) if ends_apart(batched) else None
+    if lifted is not None:
+        return lifted
     cond_consts, body_consts, carry = loop.split(operands)
     if guards:
         body_consts, const_dims = with_small(body_consts, const_dims, size)

@@ -61,6 +61,12 @@ class Trace:
         return () if parent is None else parent.axes
 
     @property
+    def notes_indices(self) -> bool:
+        """Whether an index out of bounds is noted, and no error at once."""
+        parent = getattr(self, "parent", None)
+        return parent is not None and parent.notes_indices
+
+    @property
     def computes(self) -> bool:
         """Whether operations on arrays are computed at once, and in no program."""
         parent = getattr(self, "parent", None)

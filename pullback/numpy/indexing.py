@@ -111,7 +111,9 @@ def plan_index(shape: Shape, index: Any, mode: Any = None) -> Plan:
             layout.append(axis)
         else:
             if isinstance(item, int):
-                if mode is None or -shape[axis] <= item < shape[axis]:
+                n = shape[axis]
+                refused = mode is None and not current_trace().notes_indices
+                if -n <= item < n or refused:
                     item = _inside(item, shape, axis)
                 else:
                     item = structural.full((), item, dtypes.int32)
@@ -287,9 +289,8 @@ def getitem(
         found = _read_at_once(x, index)
         if found is not None:
             return found
-    if type(index) is int and x.shape and mode is None:
-        i = _inside(index, x.shape, 0)
-        return member(x, i, 0)
+    if type(index) is int and x.shape and -x.shape[0] <= index < x.shape[0]:
+        return member(x, index % x.shape[0], 0)
     if type(index) is slice and x.shape and not _unusual(index):
         n = x.shape[0]
         start, stop, step = index.indices(n)

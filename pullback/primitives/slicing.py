@@ -10,7 +10,7 @@ import numpy as np
 from pullback import dtypes
 from pullback.core.aval import Aval, Shape
 from pullback.core.primitive import Primitive
-from pullback.core.trace import Value, aval_of
+from pullback.core.trace import Value, aval_of, current_trace
 from pullback.core.zero import Unknown, Zero, is_zero
 from pullback.primitives.indexing import (
     CLIP,
@@ -197,7 +197,8 @@ def canonical_starts(starts: Sequence[Any], shape: Shape) -> list[Any]:
     for start, n in zip(starts, shape):
         if is_static(start):
             static = int(start) + n if start < 0 else int(start)
-            out.append(index_constant(max(0, static), dtype))
+            inside = static if current_trace().notes_indices else max(0, static)
+            out.append(index_constant(inside, dtype))
             continue
         value = wide_index(start)
         value = convert(value, dtype) if value.dtype != dtype else value
@@ -220,7 +221,7 @@ def dynamic_slice(x: Value, starts: Sequence[Any], sizes: Sequence[int]) -> Valu
     """
     sizes, shape = tuple(sizes), x.shape
     check_box("dynamic_slice", aval_of(x), sizes, len(starts))
-    if all(map(is_static, starts)):
+    if all(map(is_static, starts)) and not current_trace().notes_indices:
         wrapped = [s + n if s < 0 else s for s, n in zip(starts, shape)]
         bounds = box(shape, sizes, wrapped)
         return slice_(x, [b.start for b in bounds], [b.stop for b in bounds])

@@ -104,6 +104,7 @@ if _TYPE_CHECKING:
     from pullback import scipy as scipy
     from pullback import test_util as test_util
     from pullback import typing as typing
+    from pullback.calls.passes import fwd_and_bwd as fwd_and_bwd
     from pullback.core.array import Array as Array
     from pullback.drawing.picture import draw as draw
     from pullback.implicit.decorator import implicit_diff as implicit_diff
@@ -139,7 +140,11 @@ _LATE = frozenset(
     )
 )
 #: Functions that are, and the modules that they come from.
-_LATE_FUNCTIONS = {"draw": "drawing.picture", "implicit_diff": "implicit.decorator"}
+_LATE_FUNCTIONS = {
+    "draw": "drawing.picture",
+    "fwd_and_bwd": "calls.passes",
+    "implicit_diff": "implicit.decorator",
+}
 
 
 def __getattr__(name: str) -> _Any:

@@ -77,6 +77,7 @@ SIGNATURES = {
     "vjp": "fun *primals has_aux",
     "jvp": "fun primals tangents has_aux",
     "linearize": "fun *primals has_aux",
+    "fwd_and_bwd": "fun argnums has_aux jitted",
     "vmap": "fun in_axes out_axes axis_name axis_size spmd_axis_name",
     "custom_jvp": "fun nondiff_argnums nondiff_argnames",
     "custom_vjp": "fun nondiff_argnums nondiff_argnames",
@@ -245,7 +246,7 @@ from operator import attrgetter
 late = {sorted(LATE_MODULES)}
 print([n for n in late if f"pullback.{{n}}" in sys.modules])
 listed = {{*dir(pullback), *(f"numpy.{{n}}" for n in dir(pullback.numpy))}}
-print(sorted({{*late, "draw", "implicit_diff"}} - listed))
+print(sorted({{*late, "draw", "fwd_and_bwd", "implicit_diff"}} - listed))
 print([n for n in late if attrgetter(n)(pullback) != sys.modules["pullback." + n]])
 print(repr(pullback.draw(lambda x: x)(1.0)))
 print(pullback.implicit_diff is pullback.implicit.implicit_diff)

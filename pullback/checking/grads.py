@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -66,7 +67,8 @@ def check_grads(
     """
     check_callable(f, "check_grads")
     modes = (modes,) if isinstance(modes, str) else tuple(modes)
-    check_arguments(f, args, modes)
+    check_arguments("check_grads", f, args)
+    check_modes(f, modes)
     subject = Subject(f, args)
     if not subject.varied:
         return
@@ -83,14 +85,18 @@ def check_grads(
         )
 
 
-def check_arguments(f: Any, args: Any, modes: Sequence[str]) -> None:
-    """Raise for arguments that cannot be what was meant."""
+def check_arguments(who: str, f: Any, args: Any) -> None:
+    """Raise for arguments in no tuple."""
     if not isinstance(args, (tuple, list)):
         raise ArgumentError(
-            f"check_grads of {name_of(f)}: args is a {type(args).__name__}.",
+            f"{who} of {name_of(f)}: args is a {type(args).__name__}.",
             where=called_at(),
-            mend="Write check_grads(f, (x,)), with a tuple.",
+            mend="Give the arguments (x,), with a tuple.",
         )
+
+
+def check_modes(f: Any, modes: Sequence[str]) -> None:
+    """Raise for what is no mode."""
     for mode in modes:
         if mode not in MODES:
             raise ArgumentError(
@@ -100,13 +106,22 @@ def check_arguments(f: Any, args: Any, modes: Sequence[str]) -> None:
             )
 
 
-def in_wide(run: Callable[[Subject], Any], subject: Subject) -> Any:
-    """Run a check in 64 bits, or as it is where the function refuses 64 bits."""
+def once(subject: Subject) -> Any:
+    """Call the function."""
+    return subject(*subject.point)
+
+
+def in_wide(
+    run: Callable[[Subject], Any],
+    subject: Subject,
+    attempt: Callable[[Subject], Any] = once,
+) -> Any:
+    """Run a check in 64 bits, or as it is where the attempt fails in 64 bits."""
     with in_64_bits():
         wide = subject.wide()
         try:
-            wide(*wide.point)
-        except Exception:  # the function insists on narrow types
+            attempt(wide)
+        except Exception:  # a function insists on narrow types
             pass
         else:
             return run(wide)
@@ -137,13 +152,10 @@ def check_order(
         except ForwardModeError:
             continue
         done = True
-        compare(
-            found, wanted, inputs, outputs, (rtol, atol), f"{title}, {MODES[mode]} mode"
-        )
-        if inputs.sampled or outputs.sampled:
-            compare_along(
-                subject, mode, inputs, outputs, rtol, f"{title}, {MODES[mode]} mode"
-            )
+        heading = f"{title}, {MODES[mode]} mode"
+        compare(found, wanted, inputs, outputs, (rtol, atol), heading)
+        apply = functools.partial(applied, subject, mode)
+        compare_along(subject, apply, inputs, outputs, rtol, heading)
         if order > 1:
             derived = derivative_of(subject, mode, values)
             ordinal = f"{title}, derivative of its {MODES[mode]} derivative"
@@ -153,21 +165,33 @@ def check_order(
 
 def compare_along(
     subject: Subject,
-    mode: str,
+    apply: Callable[[list[Any], list[Any]], float],
     inputs: Space,
     outputs: Space,
     rtol: float | None,
     title: str,
+    mend: str = "",
 ) -> None:
-    """Try all entries at once along one direction, where they were sampled before."""
+    """Try all entries at once along one direction, where they were sampled before.
+
+    Args:
+        subject: the function.
+        apply: gives what its derivative makes of tangents and cotangents.
+        inputs, outputs: the spaces of these, of which entries were sampled or not.
+        rtol: the relative tolerance.
+        title: what the error begins with.
+        mend: what it ends with.
+    """
+    if not (inputs.sampled or outputs.sampled):
+        return
     dots, cts = random_like(inputs, 8), random_like(outputs, 9)
-    found = applied(subject, mode, dots, cts)
+    found = apply(dots, cts)
     wanted, error = along(subject, dots, cts)
     relative = TOLERANCE[0] if rtol is None else rtol
     if abs(found - wanted) > relative * abs(wanted) + 2 * error + 1e-290:
         raise AssertionError(
             f"{title}: the derivative along a random direction of all arguments is "
-            f"{found:.7g}; finite differences give {wanted:.7g}."
+            f"{found:.7g}; finite differences give {wanted:.7g}.{mend}"
         )
 
 
@@ -233,6 +257,7 @@ def compare(
     outputs: Space,
     tolerances: tuple[float | None, float | None],
     title: str,
+    mend: str = "",
 ) -> None:
     """Raise for the worst entry of a matrix of derivatives."""
     excess = excess_of(found, wanted, *tolerances)
@@ -245,4 +270,5 @@ def compare(
     raise AssertionError(
         f"{title}: the derivative of {row.name} by {col.name} is {given:.7g}; finite "
         f"differences give {expected:.7g}. {count} of {excess.size} entries are off."
+        f"{mend}"
     )

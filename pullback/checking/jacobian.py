@@ -10,6 +10,8 @@ import numpy as np
 from pullback.checking.coordinates import Coordinate, Space, Subject, nudged
 from pullback.transforms.vjp import jvp, vjp
 
+#: A derivative at a point: from leaves, None for zero ones, to leaves.
+Derivative = Callable[[list[Any]], Sequence[Any]]
 #: Steps of finite differences relative to the number changed, in the order tried.
 STEPS = (1e-4, 1e-3, 1e-5, 1e-2, 1e-6, 1e-1, 1e-8)
 #: A relative error of an estimate with which the search for a better step ends.
@@ -33,25 +35,34 @@ class Estimate(NamedTuple):
 
 def forward(subject: Subject, inputs: Space, outputs: Space) -> np.ndarray:
     """Give the matrix (outputs, inputs) by forward mode, a column an input."""
+    point = tuple(subject.point)
+    return columns(lambda dots: jvp(subject, point, tuple(dots))[1], inputs, outputs)
+
+
+def columns(push: Derivative, inputs: Space, outputs: Space) -> np.ndarray:
+    """Give the matrix (outputs, inputs) by pushing each input's tangent forward."""
     out = np.empty((len(outputs.coordinates), len(inputs.coordinates)))
     for n, c in enumerate(inputs.coordinates):
-        _, dots = jvp(subject, tuple(subject.point), tuple(inputs.direction(c)))
-        out[:, n] = outputs.read(dots)
+        out[:, n] = outputs.read(push(inputs.direction(c)))
     return out
 
 
 def reverse(subject: Subject, inputs: Space, outputs: Space) -> np.ndarray:
-    """Give the matrix (outputs, inputs) by reverse mode, a row an output.
+    """Give the matrix (outputs, inputs) by reverse mode, a row an output."""
+    return rows(vjp(subject, *subject.point)[1], inputs, outputs)
+
+
+def rows(pull: Derivative, inputs: Space, outputs: Space) -> np.ndarray:
+    """Give the matrix (outputs, inputs) by pulling each output's cotangent back.
 
     Cotangents are not conjugated: the pairing is the real part of the product, so the
     imaginary part of an output is picked by -i.
     """
     out = np.empty((len(outputs.coordinates), len(inputs.coordinates)))
-    _, pullback = vjp(subject, *subject.point)
     signs = np.array([-1.0 if c.imaginary else 1.0 for c in inputs.coordinates])
     for n, c in enumerate(outputs.coordinates):
         ct = outputs.direction(c, -1.0 if c.imaginary else 1.0)
-        out[n] = signs * inputs.read(pullback(ct))
+        out[n] = signs * inputs.read(pull(ct))
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pullback import dtypes, tree
@@ -41,6 +42,19 @@ class Forward(NamedTuple):
     pull: Any
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CustomVJPPrimal:
+    """An argument of `fwd` with `symbolic_zeros=True`: a leaf of its container.
+
+    Fields:
+        value: the primal value.
+        perturbed: whether the derivative with respect to it is asked for.
+    """
+
+    value: Any
+    perturbed: bool
+
+
 class Residuals:
     """What of the residuals of one forward pass is no array.
 
@@ -65,6 +79,8 @@ class Residuals:
                 leaves.append(next(rest))
             elif type(part) is Template:
                 leaves.append(part.fill([next(rest) for _ in part.holes]))
+            elif type(part) is CustomVJPPrimal:
+                leaves.append(CustomVJPPrimal(next(rest), part.perturbed))
             else:
                 leaves.append(part)
         return self.tree.unflatten(leaves)
@@ -97,6 +113,9 @@ def take_apart(res: Any) -> tuple[list[Value], Residuals]:
                 arrays.extend(closure.leaves)
                 parts.append(closure.template)
                 continue
+        if type(x) is CustomVJPPrimal:
+            arrays.append(x.value)
+            x = CustomVJPPrimal(_ARRAY, x.perturbed)
         parts.append(x)
     return arrays, Residuals(treedef, parts)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from pullback import tree
 from pullback.core.aval import Aval
@@ -24,7 +24,13 @@ from pullback.custom.agreement import (
     tangents_out,
 )
 from pullback.custom.nondiff import Arguments, PlainArguments
-from pullback.custom.pull import Forward, Pull, rule_tangent, take_apart
+from pullback.custom.pull import (
+    CustomVJPPrimal,
+    Forward,
+    Pull,
+    rule_tangent,
+    take_apart,
+)
 from pullback.custom.rule import Hole, Rules, name_rule, replace_all
 from pullback.errors import LinearityError
 from pullback.primitives.structural import add_tangents, is_known_zero
@@ -44,18 +50,6 @@ _typing: contextvars.ContextVar[bool] = contextvars.ContextVar("typing", default
 OutputType = tuple[tree.TreeDef, list[Aval]]
 #: How many types of arguments a function remembers its output's type for.
 _REMEMBERED = 256
-
-
-class CustomVJPPrimal(NamedTuple):
-    """An argument of `fwd` with `symbolic_zeros=True`.
-
-    Fields:
-        value: the primal value.
-        perturbed: whether the derivative with respect to it is asked for.
-    """
-
-    value: Any
-    perturbed: bool
 
 
 class Same:

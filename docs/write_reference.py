@@ -26,6 +26,8 @@ MODULES = {
     "[Batching and transposition](batching_and_transposition.md).",
     "pullback.ad_checkpoint": "What a derivative keeps; see "
     "[Loops and memory](loops_and_memory.md).",
+    "pullback.experimental": "What the ecosystem looks for there.",
+    "pullback.experimental.ode": "Differential equations, by this name too.",
     "pullback.experimental.jet": "Taylor mode; see [its page](taylor.md).",
     "pullback.experimental.checkify": "Errors as values; see [Checks](checks.md).",
     "pullback.checkpoint_policies": "What a checkpointed function keeps; see "

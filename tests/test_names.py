@@ -1,4 +1,6 @@
-"""Names that are not there."""
+"""Names that are not there, and names that stand in two places."""
+
+import pkgutil
 
 import pytest
 
@@ -21,3 +23,14 @@ def test_missing_names_say_that_they_are_missing(module, label):
     with pytest.raises(MissingName, match=f"{label} has no no_such; it may come"):
         _ = module.no_such
     assert not hasattr(module, "no_such")
+
+
+@pytest.mark.parametrize(
+    ("path", "same"),
+    [
+        ("pullback.experimental.ode:odeint", "pullback.ode:odeint"),
+        ("pullback.experimental:io_callback", "pullback:io_callback"),
+    ],
+)
+def test_names_that_the_ecosystem_has_elsewhere_are_there_too(path, same):
+    assert pkgutil.resolve_name(path) is pkgutil.resolve_name(same)

@@ -35,6 +35,8 @@ MODULES = {
     "pullback.test_util": "Is a rule right? See [its page](checking_rules.md).",
     "pullback.debug": "See [Seeing into the backward pass](seeing_backward.md).",
     "pullback.extend": "See [New operations](new_operations.md).",
+    "pullback.extend.core": "Programs as data; see [Interpreters](interpreters.md).",
+    "pullback.core": "Running a program, and the classes of types and traced values.",
     "pullback.tree": "Containers of arrays.",
     "pullback.tree_util": "The same, by the names of the ecosystem.",
     "pullback.flatten_util": "Containers as vectors.",

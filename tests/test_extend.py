@@ -140,3 +140,16 @@ def test_example_of_a_solver(capsys):
     module = example("extend_solver")
     module.main()
     assert "residual True" in capsys.readouterr().out
+
+
+def test_example_of_an_interpreter(capsys):
+    module = example("jaxpr_interpreter")
+    module.main()
+    printed = capsys.readouterr().out
+    assert "by program   0.7" in printed
+    assert "mul at jaxpr_interpreter.py" in printed
+    with pytest.raises(NotImplementedError, match=r"cos at .* has no inverse in the"):
+        module.inverse(jnp.cos)(0.5)
+    module.UNARY["cos"] = jnp.arccos
+    np.testing.assert_allclose(module.inverse(jnp.cos)(0.5), np.pi / 3, rtol=1e-6)
+    np.testing.assert_allclose(module.inverse(lambda x: 3.0 / x)(0.5), 6.0)

@@ -132,5 +132,5 @@ def bound(
 
 def replaced(x: Any, **changes: Any) -> Any:
     """Give a copy of a frozen object with some fields changed."""
-    fields = {n: getattr(x, n) for n in type(x).__match_args__}
+    fields = {n: getattr(x, n) for n in getattr(x, "__match_args__", ())}
     return type(x)(**{**fields, **changes})

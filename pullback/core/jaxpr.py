@@ -7,9 +7,11 @@ from types import FrameType
 from typing import Any
 
 from pullback.core.aval import Aval
-from pullback.core.origin import Origin, speaks_for
-from pullback.core.primitive import Primitive
+from pullback.core.calling import as_value
+from pullback.core.origin import Origin, called_at, speaks_for
+from pullback.core.primitive import Primitive, fields_of
 from pullback.core.trace import Value, current_trace
+from pullback.errors import ArgumentError
 
 
 class Var:
@@ -35,6 +37,11 @@ class Literal:
         self.value = value
         self.aval = aval
 
+    @property
+    def val(self) -> Value:
+        """The value under the ecosystem's name."""
+        return self.value
+
 
 Atom = Var | Literal
 
@@ -59,6 +66,21 @@ class Eqn:
         self.outputs = outputs
         self.origin = origin
 
+    @property
+    def invars(self) -> list[Atom]:
+        """The inputs under the ecosystem's name."""
+        return list(self.inputs)
+
+    @property
+    def outvars(self) -> list[Var]:
+        """The outputs under the ecosystem's name."""
+        return list(self.outputs)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The operation's static parameters by name; `primitive` holds them."""
+        return fields_of(self.primitive)
+
 
 class Jaxpr:
     """A program: inputs, eqns in order, outputs. Compared by identity.
@@ -70,10 +92,20 @@ class Jaxpr:
         name: the name of the function it was staged from.
 
     `cache` holds what other layers derive from the program (its linearization, its
-    executable), and goes with it.
+    executable), and goes with it. `count_consts` says how many inputs lead that are
+    constants, in programs that a user asked for.
     """
 
-    __slots__ = ("__weakref__", "_dead", "cache", "eqns", "inputs", "name", "outputs")
+    __slots__ = (
+        "__weakref__",
+        "_dead",
+        "cache",
+        "count_consts",
+        "eqns",
+        "inputs",
+        "name",
+        "outputs",
+    )
 
     def __init__(
         self,
@@ -86,6 +118,7 @@ class Jaxpr:
         self.outputs = tuple(outputs)
         self.eqns = eqns
         self.name = name
+        self.count_consts = 0
         self.cache: dict[Any, Any] = {}
         self._dead: list[tuple[Var, ...]] | None = None
 
@@ -98,6 +131,21 @@ class Jaxpr:
     def out_avals(self) -> list[Aval]:
         """The types of the outputs."""
         return [v.aval for v in self.outputs]
+
+    @property
+    def constvars(self) -> list[Var]:
+        """The inputs that are constants, under the ecosystem's name."""
+        return list(self.inputs[: self.count_consts])
+
+    @property
+    def invars(self) -> list[Var]:
+        """The other inputs under the ecosystem's name."""
+        return list(self.inputs[self.count_consts :])
+
+    @property
+    def outvars(self) -> list[Atom]:
+        """The outputs under the ecosystem's name."""
+        return list(self.outputs)
 
     @property
     def effects(self) -> bool:
@@ -155,6 +203,11 @@ class ClosedJaxpr:
         return self.jaxpr.eqns
 
     @property
+    def literals(self) -> list[Value]:
+        """The constants under the ecosystem's name."""
+        return list(self.consts)
+
+    @property
     def in_avals(self) -> list[Aval]:
         """The types of the inputs after the constants."""
         return self.jaxpr.in_avals[len(self.consts) :]
@@ -191,6 +244,38 @@ def evaluate(jaxpr: Jaxpr, args: Iterable[Value]) -> list[Value]:
         for v in dead:
             del env[v]
     return [env[x] if type(x) is Var else x.value for x in jaxpr.outputs]  # type: ignore[union-attr]
+
+
+def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list[Value]:
+    """Run a program: with traced values its operations are traced in turn.
+
+    Args:
+        jaxpr: the program, as `make_jaxpr(f)(*args).jaxpr` or an operation holds one.
+        consts: its constants, `make_jaxpr(f)(*args).consts`; () if it has none.
+        args: an array or number for each of the other inputs.
+
+    Returns:
+        The outputs, flat.
+
+    Raises:
+        ArgumentError: the program has another number of inputs.
+
+    Example:
+        >>> import pullback, pullback.numpy as jnp
+        >>> closed = pullback.make_jaxpr(lambda x: jnp.log(1. + jnp.exp(x)))(3.)
+        >>> eval_jaxpr(closed.jaxpr, closed.consts, 0.)
+        [Array(0.6931472, dtype=float32, weak_type=True)]
+    """
+    values = [as_value(x, f"eval_jaxpr of {jaxpr.name}") for x in (*consts, *args)]
+    if len(values) != len(jaxpr.inputs):
+        raise ArgumentError(
+            f"eval_jaxpr of {jaxpr.name}: {len(consts)} constants and {len(args)} "
+            f"arguments were given; the program has {len(jaxpr.inputs)} inputs.",
+            where=called_at(),
+            mend="Write eval_jaxpr(closed.jaxpr, closed.consts, *args), with the "
+            "leaves of the arguments one by one.",
+        )
+    return evaluate(jaxpr, values)
 
 
 def evaluated_origin(frame: FrameType) -> Origin | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
 from pullback.core.aval import Aval
+from pullback.core.frozen import replaced
 from pullback.core.origin import called_at
 from pullback.core.trace import Value, aval_of, current_trace
 from pullback.core.zero import Zero
@@ -80,6 +81,15 @@ class Primitive:
         """Apply the operation under the current trace."""
         return current_trace().apply(self, operands)
 
+    def bind(self, *operands: Value, **changes: Any) -> Any:
+        """Apply the operation, with other values for some of its static parameters."""
+        return (replaced(self, **changes) if changes else self)(*operands)
+
+    @property
+    def multiple_results(self) -> bool:
+        """Whether it gives a list of results, under the ecosystem's name."""
+        return self.multiple
+
     @property
     def name(self) -> str:
         """The name in jaxprs: the class's in snake case."""
@@ -87,8 +97,7 @@ class Primitive:
 
     def parameters(self) -> dict[str, Any]:
         """Give the static parameters by name, for printing."""
-        names = getattr(self, "__match_args__", ())
-        return {name: getattr(self, name) for name in names}
+        return fields_of(self)
 
     def weak_result(self, all_weak: bool) -> bool:
         """Whether results are weak, given whether all operands are."""
@@ -203,6 +212,12 @@ _SIGNATURES = {
     "transpose_onto": "(self, total, cotangent, *others), giving the new total",
     "batch": "(self, size, operands, dims), giving (results, their batch axes)",
 }
+
+
+def fields_of(primitive: Primitive) -> dict[str, Any]:
+    """Give the static parameters of an operation by name."""
+    names = getattr(primitive, "__match_args__", ())
+    return {name: getattr(primitive, name) for name in names}
 
 
 def zeros_like_outputs(out: Any) -> Any:

@@ -305,6 +305,7 @@ def make_jaxpr(
 
         axes = tuple((name, int(n)) for name, n in axis_env or ())
         closed, out_tree = stage(call if static else fun, dynamic, kwargs, axes)
+        closed.jaxpr.count_consts = len(closed.consts)
         return (closed, output_shapes(closed, out_tree)) if return_shape else closed
 
     return jaxpr_maker

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import debug, dtypes, jit, lax, make_jaxpr
+from pullback import core, debug, dtypes, grad, jit, lax, make_jaxpr, vmap
+from pullback.core.array import Array
 from pullback.core.aval import Aval
 from pullback.core.jaxpr import Jaxpr, Literal, evaluate, evaluated_origin, prune
 from pullback.core.trace import Trace, using
+from pullback.errors import ArgumentError, NotAnArrayError
+from pullback.extend.core import check_jaxpr, jaxpr_as_fun
 
 
 def program(f, *args):
@@ -201,3 +204,84 @@ def test_pruned_program_must_give_the_wanted_outputs():
     got = evaluate(smaller, [jnp.float32(0.5)])
     np.testing.assert_allclose(got, [np.cos(np.sin(0.5)), 0.5], rtol=1e-6)
     assert isinstance(smaller, Jaxpr)
+
+
+# By the names of the ecosystem.
+
+W = jnp.arange(6.0).reshape(2, 3)
+
+
+def layer(x, b):
+    return jnp.tanh(W @ x) + b, b
+
+
+def step_by_step(closed, *args):
+    """Run a program as an interpreter from outside does."""
+    env = dict(zip(closed.jaxpr.constvars, closed.literals))
+    env.update(zip(closed.jaxpr.invars, args))
+
+    def read(atom):
+        return atom.val if isinstance(atom, Literal) else env[atom]
+
+    for eqn in closed.jaxpr.eqns:
+        outs = eqn.primitive.bind(*map(read, eqn.invars), **eqn.params)
+        outs = outs if eqn.primitive.multiple_results else [outs]
+        env.update(zip(eqn.outvars, outs, strict=True))
+    return [read(atom) for atom in closed.jaxpr.outvars]
+
+
+@pytest.mark.parametrize("f", [layer, jit(layer)])
+def test_an_interpreter_from_outside_runs_a_program(f):
+    args = jnp.ones(3), 2.0
+    closed = make_jaxpr(f)(*args)
+    assert [v.aval for v in closed.jaxpr.constvars] == [W.aval]
+    check_jaxpr(closed.jaxpr)
+    wanted = layer(*args)
+    for run in (
+        lambda *xs: step_by_step(closed, *xs),
+        lambda *xs: core.eval_jaxpr(closed.jaxpr, closed.consts, *xs),
+        jaxpr_as_fun(closed),
+        jit(jaxpr_as_fun(closed)),
+    ):
+        for found, y in zip(run(*args), wanted, strict=True):
+            np.testing.assert_allclose(found, y, rtol=1e-6)
+
+
+def test_programs_as_functions_are_transformed():
+    f = jaxpr_as_fun(make_jaxpr(lambda x: jnp.sin(x) * 2.0)(1.0))
+    xs = jnp.arange(3.0)
+    slopes = vmap(grad(lambda x: f(x)[0]))(xs)
+    np.testing.assert_allclose(slopes, 2 * np.cos(xs), rtol=1e-6)
+
+
+def test_inputs_of_a_program_held_by_an_operation_are_its_operands():
+    closed = make_jaxpr(jit(layer))(jnp.ones(3), 2.0)
+    inner = closed.eqns[0].params["jaxpr"]
+    assert inner.constvars == []
+    assert len(inner.invars) == len(closed.eqns[0].invars) == 3
+
+
+def test_numpy_arrays_are_taken_and_come_back_as_arrays():
+    closed = make_jaxpr(lambda x: x)(jnp.ones(2))
+    (found,) = core.eval_jaxpr(closed.jaxpr, (), np.ones(2, np.float32))
+    assert isinstance(found, Array)
+
+
+def test_a_wrong_number_of_inputs_is_refused():
+    closed = make_jaxpr(layer)(jnp.ones(3), 2.0)
+    with pytest.raises(ArgumentError) as info:
+        core.eval_jaxpr(closed.jaxpr, (), jnp.ones(3), 2.0)
+    text = str(info.value)
+    assert "of layer: 0 constants and 2 arguments were given; the program has 3" in text
+    assert "Called at test_jaxpr.py" in text
+    assert "Write eval_jaxpr(closed.jaxpr, closed.consts, *args)" in text
+    with pytest.raises(NotAnArrayError, match="eval_jaxpr of layer was given a value"):
+        jaxpr_as_fun(closed)("x", 2.0)
+
+
+def test_traced_values_have_their_class_and_types_theirs():
+    seen = []
+    jit(lambda x: (seen.append(x), x)[1])(1.0)
+    assert isinstance(seen[0], core.Tracer)
+    assert not isinstance(jnp.ones(2), core.Tracer)
+    assert isinstance(make_jaxpr(jnp.sin)(1.0).in_avals[0], core.ShapedArray)

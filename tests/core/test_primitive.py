@@ -1,6 +1,7 @@
 """Operations: names, parameters, defaults of rules, and errors for missing ones."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -8,12 +9,14 @@ import pytest
 import pullback.numpy as jnp
 from pullback import dtypes, float0, grad, jit, jvp, make_jaxpr, vmap
 from pullback.core.aval import Aval
-from pullback.core.primitive import Primitive, zeros_like_outputs
+from pullback.core.frozen import replaced
+from pullback.core.primitive import Primitive, fields_of, zeros_like_outputs
 from pullback.core.zero import Zero
 from pullback.errors import MissingRule
 from pullback.primitives import elementwise
 from pullback.primitives.structural import Reshape, frozen
 from pullback.primitives.table import mul
+from tests.operation_examples import call_examples, plain_examples
 
 F32 = Aval((), dtypes.float32)
 
@@ -159,3 +162,19 @@ def test_zeros_like_outputs_must_have_their_tangent_types():
 def test_an_operation_that_reads_a_part_must_say_how_it_adds_to_a_total():
     with pytest.raises(MissingRule, match=r"Bare\.transpose_onto\(self, total, cotang"):
         Bare().transpose_onto(1.0, 2.0)
+
+
+def test_bind_applies_the_operation_with_other_parameters():
+    scale = HTTPScale2D(2.0)
+    np.testing.assert_array_equal(scale.bind(jnp.ones(2)), [2.0, 2.0])
+    np.testing.assert_array_equal(scale.bind(jnp.ones(2), factor=3.0), [3.0, 3.0])
+    with pytest.raises(TypeError, match="factr unknown"):
+        scale.bind(jnp.ones(2), factr=3.0)
+    assert not scale.multiple_results
+
+
+@pytest.mark.parametrize("examples", [plain_examples, call_examples])
+def test_parameters_make_the_operation_again(examples):
+    for operation, _ in itertools.chain(*examples().values()):
+        fields = fields_of(operation)
+        assert not fields or replaced(operation, **fields) == operation

@@ -3,7 +3,8 @@
 An operation is a class. Its static parameters are fields, its rules methods; write
 those that your transformations need, and a missing one says what to write. `Primitive`
 describes them. `examples/extend_primitive.py` is an operation with every rule;
-`examples/extend_solver.py` is what can be had without one.
+`examples/extend_solver.py` is what can be had without one. `extend.core` has programs
+as data.
 """
 
 from pullback.core.aval import Aval as Aval
@@ -16,6 +17,7 @@ from pullback.core.zero import SymbolicZero as SymbolicZero
 from pullback.core.zero import Unknown as Unknown
 from pullback.core.zero import Zero as Zero
 from pullback.core.zero import is_zero as is_zero
+from pullback.extend import core as core
 from pullback.primitives.callbacks import io_callback as io_callback
 from pullback.primitives.callbacks import pure_callback as pure_callback
 from pullback.primitives.recipes import Linear as Linear

@@ -39,6 +39,8 @@ with _resting_collector():
     from pullback.primitives.callbacks import pure_callback as pure_callback
     from pullback.primitives.strong import strong_zeros as strong_zeros
     from pullback.runtime import block_until_ready as block_until_ready
+    from pullback.runtime import check_tracer_leaks as check_tracer_leaks
+    from pullback.runtime import checking_leaks as checking_leaks
     from pullback.runtime import clear_caches as clear_caches
     from pullback.runtime import copy_to_host_async as copy_to_host_async
     from pullback.runtime import debug_infs as debug_infs
@@ -164,9 +166,11 @@ def __dir__() -> list[str]:
 
 
 def _follow_checks() -> None:
-    """Import what looks for nans when that is switched on; it follows by itself."""
+    """Import what a debugging switch wants when that is on; it follows by itself."""
     if config.checks_values:
         _import_module("pullback.debugging.switch")
+    if config.check_tracer_leaks:
+        _import_module("pullback.debugging.leaks")
 
 
 _listeners.append(_follow_checks)

@@ -13,6 +13,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "enable_x64": (False, True),
     "debug_nans": (False, True),
     "debug_infs": (False, True),
+    "check_tracer_leaks": (False, True),
     "nondiff_arrays": ("error", "stop_gradient"),
     "custom_vjp_forward": ("error", "transpose"),
     "full_traceback": (False, True),
@@ -40,6 +41,7 @@ class Config:
         enable_x64: 64-bit types are kept (default: they become 32-bit).
         debug_nans: raise where the first nan appears.
         debug_infs: raise where the first infinity is made of finite operands.
+        check_tracer_leaks: raise where a transformation ends and its values are kept.
         nondiff_arrays: "error" or "stop_gradient" for traced arrays in nondiff places.
         custom_vjp_forward: "error" or "transpose": forward mode of vjp-only functions.
         full_traceback: show the library's own frames in tracebacks.
@@ -65,6 +67,7 @@ class Config:
     enable_x64: bool
     debug_nans: bool
     debug_infs: bool
+    check_tracer_leaks: bool
     nondiff_arrays: str
     custom_vjp_forward: str
     full_traceback: bool

@@ -300,6 +300,28 @@ def debug_nans(enable: bool = True) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def check_tracer_leaks(enable: bool = True) -> Iterator[None]:
+    """Raise where a transformation ends and its values are kept, inside a block.
+
+    Example:
+        >>> import pullback
+        >>> kept = []
+        >>> with checking_leaks():
+        ...     pullback.grad(lambda x: (kept.append(x), x * x)[1])(3.0)
+        Traceback (most recent call last):
+            ...
+        pullback.errors.LeakedTracerError: a transformation in reverse mode (grad, vjp,
+        linearize) has ended, but its values are kept: a value of type f32[] being
+        differentiated, an argument of the function, is held by element 0 of a list...
+    """
+    with config.context(check_tracer_leaks=enable):
+        yield
+
+
+checking_leaks = check_tracer_leaks
+
+
 #: JAX's names of precisions beside "default", "high" and "highest".
 _PRECISIONS = {
     "fastest": "default",

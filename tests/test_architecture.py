@@ -98,6 +98,7 @@ MUTABLE_GLOBALS = {
     "core.array:begin_to_host": "filled once, with how a copy from a device begins",
     "core.array:to_host": "filled once, with the way back from a device",
     "core.jaxpr:printer": "filled once, by `core.pretty`",
+    "core.trace:leak_watches": "filled while kept values are looked for",
     "core.origin:_speakers": "functions that stand for a place in the user's code",
     "core.origin:_internal": "cache: is this file one of the library's own?",
     "transforms.linearize:make_steps": "exchanged while nans are looked for",

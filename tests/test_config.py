@@ -15,6 +15,7 @@ DEFAULTS = {
     "enable_x64": False,
     "debug_nans": False,
     "debug_infs": False,
+    "check_tracer_leaks": False,
     "nondiff_arrays": "error",
     "custom_vjp_forward": "error",
     "full_traceback": False,

@@ -282,6 +282,17 @@ for f in (pullback.numpy.log, pullback.jit(pullback.numpy.log)):
     assert found.count("operation log gave") == 2, found
 
 
+def test_the_search_for_kept_values_is_imported_when_it_is_switched_on():
+    found = run_alone("""
+import sys, pullback
+name = "pullback.debugging.leaks"
+print(name in sys.modules)
+with pullback.checking_leaks():
+    print(name in sys.modules)
+""")
+    assert found.split() == ["False", "True"]
+
+
 @pytest.mark.parametrize(
     ("before", "on", "frozen"),
     [

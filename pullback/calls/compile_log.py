@@ -16,6 +16,7 @@ SWITCHES = (
     "strong_zeros",
     "debug_nans",
     "debug_infs",
+    "check_tracer_leaks",
     "nondiff_arrays",
     "custom_vjp_forward",
     "default_matmul_precision",

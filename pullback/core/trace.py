@@ -381,6 +381,11 @@ current: contextvars.ContextVar[Trace] = contextvars.ContextVar("trace", default
 current_trace = current.get
 
 
+#: What looks for values that outlive their trace: `debugging.leaks` fills it while the
+#: switch `check_tracer_leaks` is on.
+leak_watches: list[Any] = []
+
+
 class using:
     """Make a trace the current one inside a `with` block."""
 

@@ -120,21 +120,22 @@ class BatchedSite:
 
     def fwd(self, operands: Sequence[Value], perturbed: Sequence[bool]) -> Forward:
         """Run `fwd` on the whole batch."""
-        kept: list[Forward] = []
+        # How many outputs there are, and the pull: not the values, which are a batch's.
+        kept: list[tuple[int, Any]] = []
 
         def flat(*values: Value) -> list[Value]:
             forward = self.inner.fwd(values, perturbed)
-            kept.append(forward)
+            kept.append((len(forward.outs), forward.pull))
             return [*forward.outs, *forward.residuals]
 
         found, dims = batch_flat(flat, self.size, operands, self.dims)
-        count = len(kept[0].outs)
+        count, inner = kept[0]
         wanted = self._decide(dims[:count])
         outs = self._front(found[:count], dims, wanted)
         residual_dims = dims[count:]
         leaf_dims = self.dims[self.count_captured :]
         in_dims = [d for d, p in zip(leaf_dims, perturbed) if p]
-        pull = BatchedPull(kept[0].pull, self.size, residual_dims, in_dims, wanted)
+        pull = BatchedPull(inner, self.size, residual_dims, in_dims, wanted)
         return Forward(outs, list(found[count:]), pull)
 
 

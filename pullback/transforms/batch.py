@@ -17,6 +17,7 @@ from pullback.core.trace import (
     aval_of,
     current,
     current_trace,
+    leak_watches,
     using,
     within,
 )
@@ -152,6 +153,8 @@ def batch_flat(
         if type(size) is AxisSize
         else BatchTrace(current_trace(), size)
     )
+    if leak_watches:
+        trace = leak_watches[0].begin(trace)
     inputs = [trace.pair(x, d) for x, d in zip(values, dims)]
     token = current.set(trace)
     try:
@@ -159,6 +162,8 @@ def batch_flat(
     finally:
         current.reset(token)
     pairs = [trace.split(y) for y in outputs]
+    if leak_watches:
+        leak_watches[0].end(trace, inputs, outputs)
     return [v for v, _ in pairs], [d for _, d in pairs]
 
 

@@ -15,6 +15,7 @@ from pullback.core.trace import (
     Value,
     aval_of,
     current_trace,
+    leak_watches,
     using,
 )
 from pullback.core.zero import Forbidden, Zero, is_zero
@@ -348,10 +349,15 @@ def jet_flat(
         For each output its coefficients.
     """
     trace = JetTrace(current_trace(), order, rules)
+    if leak_watches:
+        trace = leak_watches[0].begin(trace)
     tracers = [trace.pair(row) for row in inputs]
     with using(trace):
         outputs = f(*tracers)
-    return [trace.split(y) for y in outputs]
+    rows = [trace.split(y) for y in outputs]
+    if leak_watches:
+        leak_watches[0].end(trace, tracers, outputs)
+    return rows
 
 
 def marks_of(columns: Sequence[Row]) -> Marks:

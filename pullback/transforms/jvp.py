@@ -14,6 +14,7 @@ from pullback.core.trace import (
     Value,
     aval_of,
     current_trace,
+    leak_watches,
     using,
 )
 from pullback.core.zero import Forbidden, Zero, is_zero
@@ -107,10 +108,14 @@ def jvp_flat(
         tangents: one an input; a `Zero` where the input is constant.
     """
     trace = JVPTrace(current_trace())
+    if leak_watches:
+        trace = leak_watches[0].begin(trace)
     inputs = [trace.pair(x, t) for x, t in zip(primals, tangents)]
     with using(trace):
         outputs = f(*inputs)
     pairs = [trace.split(y) for y in outputs]
+    if leak_watches:
+        leak_watches[0].end(trace, inputs, outputs)
     return [p for p, _ in pairs], [t for _, t in pairs]
 
 

@@ -21,6 +21,7 @@ from pullback.core.trace import (
     aval_of,
     current,
     current_trace,
+    leak_watches,
     using,
 )
 from pullback.core.zero import Forbidden, Unknown, Zero, is_zero
@@ -399,6 +400,8 @@ def linearize_flat(
         tangents of the outputs.
     """
     trace = LinearizeTrace(current_trace())
+    if leak_watches:
+        trace = leak_watches[0].begin(trace)
     inputs = []
     tangents = []
     for i, x in enumerate(primals):
@@ -418,6 +421,8 @@ def linearize_flat(
         primals_out.append(p)
         tangents_out.append(t)
     program = LinearProgram(trace.linear.take_steps(), tangents, tangents_out)
+    if leak_watches:
+        leak_watches[0].end(trace, inputs, outputs)
     return primals_out, program
 
 

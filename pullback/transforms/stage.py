@@ -20,6 +20,7 @@ from pullback.core.trace import (
     Value,
     aval_of,
     current_trace,
+    leak_watches,
     using,
 )
 from pullback.errors import LeakedTracerError
@@ -177,11 +178,16 @@ def stage_flat(
     `axes` are names of mapped axes to bind beside those that are bound already.
     """
     trace = StageTrace(name, input_names, axes)
+    if leak_watches:
+        trace = leak_watches[0].begin(trace)
     inputs = [trace.input(a) for a in avals]
     with resting_collector():
         with using(trace):
             outputs = f(*inputs)
-        return trace.finish(outputs)
+        closed = trace.finish(outputs)
+    if leak_watches:
+        leak_watches[0].end(trace, inputs, outputs)
+    return closed
 
 
 def stage_closed(

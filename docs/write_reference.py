@@ -41,6 +41,8 @@ MODULES = {
     "pullback.tree_util": "The same, by the names of the ecosystem.",
     "pullback.flatten_util": "Containers as vectors.",
     "pullback.typing": "Types for annotations.",
+    "pullback.stages": "Types of jitted functions on their way to the machine.",
+    "pullback.dtypes": "Dtypes: canonical ones, common ones, limits.",
     "pullback.custom_derivatives": "Custom rules, by the names of the ecosystem.",
     "pullback.image": "Images made larger or smaller.",
     "pullback.ops": "Reductions of segments.",

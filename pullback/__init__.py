@@ -104,6 +104,7 @@ if _TYPE_CHECKING:
     from pullback import ops as ops
     from pullback import random as random
     from pullback import scipy as scipy
+    from pullback import stages as stages
     from pullback import test_util as test_util
     from pullback import typing as typing
     from pullback.calls.passes import fwd_and_bwd as fwd_and_bwd
@@ -137,6 +138,7 @@ _LATE = frozenset(
         "ops",
         "random",
         "scipy",
+        "stages",
         "test_util",
         "typing",
     )

@@ -15,6 +15,18 @@ import numpy as np
 from pullback.config import config
 from pullback.errors import DtypeError
 
+__all__ = [
+    "bfloat16",
+    "canonicalize_dtype",
+    "finfo",
+    "float0",
+    "iinfo",
+    "issubdtype",
+    "itemsize_bits",
+    "result_type",
+    "scalar_type_of",
+]
+
 Dtype = np.dtype[Any]
 
 bool_ = np.dtype(np.bool_)
@@ -242,6 +254,107 @@ def promote(*operands: tuple[Dtype, bool]) -> tuple[Dtype, bool]:
 def promote_types(a: Any, b: Any) -> Dtype:
     """Give the dtype that values of dtypes `a` and `b` promote to (both strong)."""
     return promote((canonical(a), False), (canonical(b), False))[0]
+
+
+def canonicalize_dtype(dtype: Any, allow_extended_dtype: bool = False) -> Dtype:
+    """Give the dtype that arrays made with a dtype have: 32 bits unless asked for 64.
+
+    Args:
+        dtype: anything NumPy takes for a dtype.
+        allow_extended_dtype: accepted for compatibility; there are none.
+
+    Raises:
+        DtypeError: arrays cannot have it.
+
+    Example:
+        >>> canonicalize_dtype("float64")
+        dtype('float32')
+    """
+    return canonical(dtype)
+
+
+def typed(x: Any) -> tuple[Dtype, bool]:
+    """Give the dtype and weak flag of an array, a number, or what names a dtype.
+
+    Raises:
+        DtypeError: it is none of these.
+    """
+    kind = x if isinstance(x, type) else type(x)
+    if kind in _SCALARS_32:
+        return scalar_dtype(kind), kind is not bool
+    if isinstance(x, (str, type, np.dtype)):
+        return canonical(x), False
+    return canonical(getattr(x, "dtype", x)), getattr(x, "weak_type", False)
+
+
+def result_type(*args: Any, return_weak_type_flag: bool = False) -> Any:
+    """Give the dtype that operations on arrays, numbers and dtypes have.
+
+    Args:
+        args: the operands, or dtypes in their place; Python's types are weak, as its
+            numbers are.
+        return_weak_type_flag: give also whether the result is weak.
+
+    Returns:
+        The dtype, or `(dtype, weak)`.
+
+    Raises:
+        DtypeError: an argument has no dtype, or none is given.
+
+    Example:
+        >>> result_type(np.float16(1.0), 2.0, "int32")
+        dtype('float16')
+    """
+    if not args:
+        raise DtypeError(
+            "result_type was given nothing to find a dtype of.",
+            mend="Give arrays, numbers or dtypes: result_type(x, 'float32').",
+        )
+    found = promote(*map(typed, args))
+    return found if return_weak_type_flag else found[0]
+
+
+def scalar_type_of(x: Any) -> type:
+    """Give the Python type of the numbers in an array: bool, int, float or complex.
+
+    Args:
+        x: an array, a number, or what names a dtype.
+
+    Raises:
+        DtypeError: it has no dtype.
+
+    Example:
+        >>> scalar_type_of(np.zeros(3, np.int8))
+        <class 'int'>
+    """
+    found = typed(x)[0]
+    if found == float0:
+        raise no_number()
+    return kind_of(found)
+
+
+def itemsize_bits(dtype: Any) -> int:
+    """Give the number of bits of an element, also of NumPy's and ML's narrow types.
+
+    Raises:
+        DtypeError: it is no dtype of numbers.
+
+    Example:
+        >>> itemsize_bits("bfloat16"), itemsize_bits(bool), itemsize_bits("int4")
+        (16, 8, 4)
+    """
+    try:
+        if dtype is None:
+            raise TypeError("NumPy takes None for float64")
+        found: Dtype = np.dtype(dtype)
+        if found.kind in "biufc" or found in FLOATS:
+            return 8 * found.itemsize
+        return int(ml_dtypes.iinfo(found).bits)  # type: ignore[no-untyped-call]
+    except (TypeError, ValueError) as error:
+        raise DtypeError(
+            f"itemsize_bits was given {dtype!r}, which is no dtype of numbers.",
+            mend="Give a dtype such as 'float32'.",
+        ) from error
 
 
 def finfo(dtype: Any) -> Any:

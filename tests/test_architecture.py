@@ -71,6 +71,7 @@ LAYERS = (
             "random",
             "runtime",
             "scipy",
+            "stages",
             "test_util",
             "tree_util",
             "typing",

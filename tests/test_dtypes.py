@@ -6,7 +6,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from pullback import dtypes
+import pullback.numpy as jnp
+from pullback import dtypes, jit
 from pullback.config import config
 from pullback.dtypes import promote, promote_types
 from pullback.errors import DtypeError
@@ -246,3 +247,66 @@ def test_abstract_kind_that_is_no_dtype_must_be_told_too():
         """A class that NumPy makes no dtype of."""
 
     assert dtypes.issubdtype(Mine, np.floating)
+
+
+# By the names of the ecosystem.
+
+
+def test_canonical_dtypes_are_those_of_arrays():
+    assert dtypes.canonicalize_dtype(np.float64) == np.float32
+    assert dtypes.canonicalize_dtype(int) == np.int32
+    with config.context(enable_x64=True):
+        assert dtypes.canonicalize_dtype("int64") == np.int64
+    with pytest.raises(DtypeError, match="arrays cannot have dtype object"):
+        dtypes.canonicalize_dtype(object)
+
+
+@pytest.mark.parametrize(
+    ("args", "wanted"),
+    [
+        ((1, np.float32(2)), ("float32", False)),
+        ((1,), ("int32", True)),
+        ((float, np.ones(2, np.int8)), ("float32", True)),
+        ((True, "uint8"), ("uint8", False)),
+        ((jnp.ones(2) * 1, np.float64), ("float32", False)),
+        ((jnp.asarray(1.0), jnp.bfloat16), ("bfloat16", False)),
+        ((jnp.sin(1.0),), ("float32", True)),
+    ],
+)
+def test_result_types_are_those_of_operations(args, wanted):
+    dtype, weak = dtypes.result_type(*args, return_weak_type_flag=True)
+    assert (dtype.name, weak) == wanted
+    assert dtypes.result_type(*args) == jnp.result_type(*args) == dtype
+
+
+def test_traced_values_have_result_types():
+    found = []
+    jit(lambda x: (found.append(dtypes.result_type(x, 1.0)), x)[1])(np.float16(1))
+    assert found == [dtypes.float16]
+
+
+def test_what_has_no_dtype_has_no_result_type():
+    with pytest.raises(DtypeError, match=r"given nothing.*result_type\(x, 'float32'\)"):
+        dtypes.result_type()
+    with pytest.raises(DtypeError, match="is no dtype"):
+        dtypes.result_type([1, "a"])
+
+
+def test_scalar_types_are_pythons():
+    found = [
+        dtypes.scalar_type_of(x)
+        for x in (True, 1, 1.0, 1j, np.int8(1), jnp.ones(1), "bfloat16", bool)
+    ]
+    assert found == [bool, int, float, complex, int, float, float, bool]
+    with pytest.raises(DtypeError, match="holds no number"):
+        dtypes.scalar_type_of(np.zeros(2, dtypes.float0))
+
+
+def test_bits_are_those_of_an_element():
+    names = "bool int8 uint64 bfloat16 float8_e5m2 complex64 int4 uint2".split()
+    bits = [dtypes.itemsize_bits(n) for n in names]
+    assert bits == [8, 8, 64, 16, 8, 64, 4, 2]
+    assert dtypes.itemsize_bits(jnp.float64) == 64
+    for wrong in (None, "U3", "no", dtypes.float0):
+        with pytest.raises(DtypeError, match=r"itemsize_bits was given .* no dtype of"):
+            dtypes.itemsize_bits(wrong)

@@ -234,6 +234,7 @@ LATE_MODULES = {
     "ops",
     "random",
     "scipy",
+    "stages",
     "test_util",
     "typing",
 }

@@ -40,6 +40,7 @@ from numpy import (
     signedinteger,
     unsignedinteger,
 )
+from numpy.exceptions import ComplexWarning
 
 from pullback.core.array import Operators as ndarray
 from pullback.errors import MissingName
@@ -120,6 +121,7 @@ from pullback.numpy.creation import (
     frombuffer,
     fromfunction,
     fromiter,
+    fromstring,
     full,
     full_like,
     geomspace,
@@ -535,6 +537,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "ComplexWarning",
     "abs",
     "absolute",
     "acos",
@@ -696,6 +699,7 @@ __all__ = [
     "fromfunction",
     "fromiter",
     "frompyfunc",
+    "fromstring",
     "full",
     "full_like",
     "gcd",

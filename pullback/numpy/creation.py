@@ -178,6 +178,11 @@ def frombuffer(
     return from_numpy(np.frombuffer(buffer, np.dtype(dtype), count, offset))
 
 
+def fromstring(string: str, dtype: Any = float, count: int = -1, *, sep: str) -> Array:
+    """Make a vector of the numbers in a text, with a separator between them."""
+    return from_numpy(np.fromstring(string, np.dtype(dtype), count, sep=sep))
+
+
 def fromiter(iter: Iterable[Any], dtype: Any, count: int = -1) -> Array:
     """Make a one-dimensional array of an iterable of numbers."""
     return from_numpy(np.fromiter(iter, np.dtype(dtype), count))

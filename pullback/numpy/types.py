@@ -93,18 +93,14 @@ def isdtype(dtype: Any, kind: Any) -> bool:
 
 def result_type(*args: Any) -> dtypes.Dtype:
     """Give the dtype that operations on arrays, numbers and dtypes have."""
-    pairs = []
-    for x in args:
-        if type(x) in SCALARS:
-            pairs.append((dtypes.scalar_dtype(type(x)), type(x) is not bool))
-        elif isinstance(x, type) and x in SCALARS:
-            pairs.append((dtypes.scalar_dtype(x), x is not bool))
-        elif isinstance(x, (str, type, np.dtype, ScalarType)):
-            pairs.append((dtypes.canonical(x), False))
-        else:
-            value = array_argument(x, "result_type")
-            pairs.append((value.dtype, value.weak_type))
-    return dtypes.promote(*pairs)[0]
+    known = (str, type, np.dtype, ScalarType)
+    values = [
+        x
+        if type(x) in SCALARS or isinstance(x, known)
+        else array_argument(x, "result_type")
+        for x in args
+    ]
+    return dtypes.result_type(*values)  # type: ignore[no-any-return]
 
 
 def can_cast(from_: Any, to: Any, casting: str = "safe") -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import jit, make_jaxpr
+from pullback import jit, make_jaxpr, stages
 from pullback.backend.xla import backend
 from pullback.config import config
 from pullback.errors import (
@@ -109,3 +109,13 @@ def test_a_compiled_program_dies_with_its_last_user():
     del g
     gc.collect()
     assert gone() is None
+
+
+def test_the_types_on_the_way_have_public_names():
+    f = jit(lambda x: x + 1)
+    traced = f.trace(1.0)
+    assert isinstance(f, stages.Wrapped)
+    assert not isinstance(lambda x: x, stages.Wrapped)
+    assert isinstance(traced, stages.Traced)
+    assert isinstance(traced.lower(), stages.Lowered)
+    assert isinstance(traced.lower().compile(), stages.Compiled)

@@ -254,6 +254,9 @@ def test_identity_and_powers_agree_with_numpy():
 def test_buffers_and_iterables_become_arrays():
     assert jnp.frombuffer(b"\x01\x02", np.uint8).tolist() == [1, 2]
     assert jnp.fromiter((i * i for i in range(3)), int).tolist() == [0, 1, 4]
+    assert jnp.fromstring("1, 2.5", sep=",").tolist() == [1, 2.5]
+    assert jnp.fromstring("1 2 3", int, 2, sep=" ").dtype == np.int32
+    assert jnp.ComplexWarning is np.exceptions.ComplexWarning
 
 
 SMOOTH = {

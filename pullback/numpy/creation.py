@@ -536,21 +536,22 @@ def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = None) -> Value:
 def _diagonal_mask(shape: tuple[int, int], k: Any, relation: Any, who: str) -> Value:
     """Give where `row + k` stands in a relation to `column`."""
     k = static_int(k, who, "k")
-    found = at_once(lambda: _NUMPY[relation](*_row_and_column(shape, k)))
+    found = at_once(lambda: _numpy_mask(shape, k, relation))
     if found is not None:
         return found
     row = table.add(broadcasted_iota(np.int32, shape, 0), k)
     return relation(row, broadcasted_iota(np.int32, shape, 1))
 
 
-#: What compares NumPy arrays as an operation does.
-_NUMPY = {table.eq: np.equal, table.ge: np.greater_equal, table.le: np.less_equal}
-
-
-def _row_and_column(shape: tuple[int, int], k: int) -> tuple[Any, Any]:
-    """Give the numbers of rows, plus k, and those of columns."""
-    rows, columns = shape
-    return np.arange(k, rows + k)[:, None], np.arange(columns)
+def _numpy_mask(shape: tuple[int, int], k: int, relation: Any) -> Any:
+    """Do as `_diagonal_mask`, with NumPy."""
+    if relation is table.eq:
+        return np.eye(*shape, k, bool)
+    return (
+        np.tri(*shape, k, bool)
+        if relation is table.ge
+        else ~np.tri(*shape, k - 1, bool)
+    )
 
 
 def _triangle(m: Any, k: Any, relation: Any, who: str) -> Value:

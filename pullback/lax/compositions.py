@@ -15,7 +15,7 @@ from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError, DtypeError, ShapeError
 from pullback.lax.arrays import top_k
-from pullback.numpy import contraction, creation, shaping
+from pullback.numpy import contraction, creation, diagonals, shaping
 from pullback.primitives import (
     barrier,
     convolution,
@@ -286,7 +286,7 @@ def conv_general_dilated_patches(
         x.shape, (1, 1, *space), dimension_numbers
     )
     features = x.shape[numbers.lhs_spec[1]]
-    places = creation.eye(math.prod(space), dtype=x.dtype)
+    places = diagonals.eye(math.prod(space), dtype=x.dtype)
     kernel = shaping.tile(places, (features, 1)).reshape((-1, 1, *space))
     kernel = shaping.moveaxis(kernel, tuple(range(len(x.shape))), numbers.rhs_spec)
     return convolution.conv_general_dilated(

@@ -15,6 +15,7 @@ from pullback.numpy import (
     composed,
     contraction,
     creation,
+    diagonals,
     linalg,
     shaping,
     ufuncs,
@@ -461,8 +462,8 @@ def cholesky_update(r_matrix: Any, w_vector: Any) -> Value:
         return cos * v - sin * row, turned
 
     def update(r: Value, w: Value) -> Value:
-        rows = (creation.triu(r), creation.arange(r.shape[-1]))
-        return creation.triu(scan(rotate, composed.conj(w), rows)[1])
+        rows = (diagonals.triu(r), creation.arange(r.shape[-1]))
+        return diagonals.triu(scan(rotate, composed.conj(w), rows)[1])
 
     for _ in r.shape[:-2]:
         update = vmap(update)

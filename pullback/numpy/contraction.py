@@ -12,7 +12,7 @@ from pullback.core.at_once import at_once
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError
-from pullback.numpy import composed, creation, reductions, shaping, ufuncs
+from pullback.numpy import composed, diagonals, reductions, shaping, ufuncs
 from pullback.numpy.arguments import array_argument, describe, static_int, wrong_shape
 from pullback.numpy.promotion import convert, promote_arrays
 from pullback.primitives import structural
@@ -254,7 +254,7 @@ def trace(
     a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None
 ) -> Value:
     """Sum a diagonal."""
-    return reductions.sum(creation.diagonal(a, offset, axis1, axis2), -1, dtype)
+    return reductions.sum(diagonals.diagonal(a, offset, axis1, axis2), -1, dtype)
 
 
 # -- einsum ----------------------------------------------------------------------------
@@ -385,7 +385,7 @@ def _diagonals(x: Value, label: str) -> tuple[Value, str]:
         while label.count(c) > 1:
             i = label.index(c)
             j = label.index(c, i + 1)
-            x = creation.diagonal(x, 0, i, j)
+            x = diagonals.diagonal(x, 0, i, j)
             label = label[:i] + label[i + 1 : j] + label[j + 1 :] + c
     return x, label
 

@@ -8,7 +8,7 @@ from typing import Any
 from pullback.core.origin import called_at
 from pullback.core.trace import Value
 from pullback.errors import ArgumentError
-from pullback.numpy import creation, shaping, taking, ufuncs
+from pullback.numpy import creation, diagonals, shaping, taking, ufuncs
 from pullback.numpy.arguments import array_argument, describe, static_int, wrong_shape
 from pullback.numpy.promotion import promote_arrays
 
@@ -113,7 +113,7 @@ def diag_indices_from(arr: Any) -> tuple[Value, ...]:
             f"takes two or more axes of one length; got {describe(arr)}.",
             "Use diag_indices with the length that is meant.",
         )
-    return creation.diag_indices(arr.shape[0], len(arr.shape))
+    return diagonals.diag_indices(arr.shape[0], len(arr.shape))
 
 
 def mask_indices(

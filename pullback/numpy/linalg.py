@@ -27,7 +27,7 @@ from pullback.numpy.contraction import (
     tensordot,
     vecdot,
 )
-from pullback.numpy.creation import diagonal as _diagonal
+from pullback.numpy.diagonals import diagonal as _diagonal
 from pullback.numpy.norms import (
     choice,
     hermitian_part,

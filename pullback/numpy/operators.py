@@ -25,6 +25,7 @@ from pullback.numpy import (
     composed,
     contraction,
     creation,
+    diagonals,
     indexing,
     reductions,
     shaping,
@@ -345,7 +346,8 @@ def same_named_methods() -> dict[str, Method]:
         ufuncs: "round",
         composed: "conj conjugate clip",
         contraction: "dot trace",
-        creation: "copy diagonal",
+        creation: "copy",
+        diagonals: "diagonal",
         sorting: "sort argsort argpartition partition searchsorted",
         taking: "take repeat nonzero choose compress",
     }

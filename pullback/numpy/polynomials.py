@@ -17,6 +17,7 @@ from pullback.numpy import (
     composed,
     contraction,
     creation,
+    diagonals,
     linalg,
     reductions,
     shaping,
@@ -243,7 +244,7 @@ def _companion_roots(p: Value, kind: dtypes.Dtype) -> Value:
     if n < 1:
         return creation.zeros(0, kind)
     top = ufuncs.negative(ufuncs.divide(slice_in_dim(p, 1, n + 1, 0), p[0]))
-    shift = creation.eye(n - 1, n, dtype=p.dtype)
+    shift = diagonals.eye(n - 1, n, dtype=p.dtype)
     return linalg.eigvals(shaping.concatenate([top[None, :], shift]))
 
 

@@ -17,6 +17,7 @@ from pullback.numpy import (
     composed,
     contraction,
     creation,
+    diagonals,
     reductions,
     shaping,
     sorting,
@@ -354,7 +355,7 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Value:
     c = cov(x, y, rowvar)
     if not c.shape:
         return ufuncs.divide(c, c)
-    spread = ufuncs.sqrt(composed.real(creation.diagonal(c)))
+    spread = ufuncs.sqrt(composed.real(diagonals.diagonal(c)))
     c = ufuncs.divide(ufuncs.divide(c, spread[:, None]), spread[None, :])
     if ufuncs.is_complex(c):
         parts = (composed.clip(p, -1.0, 1.0) for p in (c.real, c.imag))

@@ -13,7 +13,7 @@ from pullback.custom.custom_jvp import custom_jvp
 from pullback.numpy import linalg
 from pullback.numpy.arguments import option, static_int, wrong_shape
 from pullback.numpy.contraction import matmul
-from pullback.numpy.creation import diag
+from pullback.numpy.diagonals import diag
 from pullback.numpy.norms import matrices, matrix
 from pullback.numpy.promotion import promote_arrays, real_arguments
 from pullback.numpy.shaping import broadcast_to

@@ -145,11 +145,11 @@ class SlogdetResult(NamedTuple):
 def solve(a: Any, b: Any) -> Value:
     """Solve a x = b; as `numpy.linalg.solve`: `b` is a vector if it has one axis."""
     a, b = matrices("solve", a, b)
-    matrix("solve", a, square=True)
-    if len(a.shape) == 2 and a.shape[1:] == b.shape[:1] and len(b.shape) < 3:
+    if len(a.shape) == 2 and len(b.shape) in (1, 2) and {*a.shape} == {b.shape[0]}:
         found = at_once(_unless_refused(np.linalg.solve), a, b)
         if found is not None:
             return found
+    matrix("solve", a, square=True)
     vector = len(b.shape) == 1
     right = as_column(b) if vector else b
     n = a.shape[-1]

@@ -126,7 +126,7 @@ class Extremum(Reduction):
         if is_zero(t):
             return ans, Zero(like=ans)
         # The slope is shared equally among the elements that attain the extremum.
-        found = at_once(lambda x: self.attained_once(x), x)
+        found = at_once(self.attained_once, x, ans)
         if found is not None:
             return ans, reduce_sum(select(found, t, 0.0), self.axes)
         kept = [i for i in range(len(x.shape)) if i not in self.axes]
@@ -134,11 +134,12 @@ class Extremum(Reduction):
         count = reduce_sum(convert(attained, x.dtype), self.axes)
         return ans, div(reduce_sum(select(attained, t, 0.0), self.axes), count)
 
-    def attained_once(self, x: Any) -> Any:
+    def attained_once(self, x: Any, ans: Any) -> Any:
         """Give where NumPy's extremum is attained, or None if twice or by a nan."""
-        attained = x == self.ufunc.reduce(x, axis=self.axes, keepdims=True)
-        once = np.add.reduce(attained, axis=self.axes) == 1
-        return attained if once.all() else None
+        attained = x == np.expand_dims(ans, self.axes)
+        if np.count_nonzero(attained) != ans.size or np.isnan(ans).any():
+            return None
+        return attained
 
 
 @frozen

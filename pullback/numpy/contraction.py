@@ -50,6 +50,14 @@ def _contract(
     return dot_general(a, b, (axes, batch), precision=how)
 
 
+def _product_at_once(a: Array, b: Array) -> Value | None:
+    """Let NumPy multiply two vectors or matrices; None where it may not."""
+    x, y = a.fetch(), b.fetch()
+    if x.dtype is not y.dtype or not (0 < x.ndim <= 2 and 0 < y.ndim <= 2):
+        return None
+    return at_once(np.matmul, a, b) if x.shape[-1] == y.shape[0] else None
+
+
 def _mismatch(who: str, a: Value, b: Value, what: str) -> Exception:
     return wrong_shape(
         who,
@@ -62,6 +70,10 @@ def dot(
     a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None
 ) -> Value:
     """Sum products over the last axis of a and the last but one (or only) of b."""
+    if type(a) is type(b) is Array and preferred_element_type is None:
+        found = _product_at_once(a, b)
+        if found is not None:
+            return found
     a, b = _operands("dot", a, b, preferred_element_type)
     if not a.shape or not b.shape:
         return ufuncs.multiply(a, b)
@@ -75,6 +87,10 @@ def matmul(
     a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None
 ) -> Value:
     """Multiply matrices; leading axes broadcast, vectors are rows or columns."""
+    if type(a) is type(b) is Array and preferred_element_type is None:
+        found = _product_at_once(a, b)
+        if found is not None:
+            return found
     a, b = _operands("matmul", a, b, preferred_element_type)
     if not a.shape or not b.shape:
         raise _mismatch("matmul", a, b, "scalars are not allowed")

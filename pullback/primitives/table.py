@@ -200,8 +200,9 @@ def as_array_like(x: Any, other: Value) -> Value:
 def divided(ct: Value, y: Any) -> Value:
     """Give ct / y, by the reciprocals of fewer elements."""
     # Two quotients by one repeated array stay divisions when compiled, and are stored.
-    few = getattr(y, "shape", ct.shape) != ct.shape
-    return mul(ct, div(as_array_like(1.0, y), y)) if few else div(ct, y)
+    if type(y) in SCALARS:
+        return mul(ct, 1.0 / y) if y and ct.shape else div(ct, y)
+    return div(ct, y) if y.shape == ct.shape else mul(ct, div(as_array_like(1.0, y), y))
 
 
 def quotient_slope(t: Value, ans: Value, y: Value) -> Value:

@@ -58,6 +58,12 @@ from pullback.transforms.linearize import LinearTracer, linearize_flat
 from pullback.transforms.stage import make_jaxpr
 
 RNG = np.random.default_rng(20)
+START = RNG.bit_generator.state
+
+
+def restart():
+    """Begin the numbers anew: examples do not depend on the tests before."""
+    RNG.bit_generator.state = START
 
 
 def floats(*shape, low=-2.0, high=2.0):
@@ -178,6 +184,7 @@ def operand_dtypes(name, dtype, count):
 
 def elementwise_examples(operation):
     """Give operands of each kind of dtype, broadcasting; and scalars, weak and not."""
+    restart()
     name, count = operation.name, len(operation.partials)
     shapes = (
         [(2, 3), (3,), ()][:count]
@@ -291,6 +298,7 @@ DROPPED = ((), (0,), (), (0, 1))
 
 def call_examples():
     """Give examples of the operations that hold a function or a program."""
+    restart()
     pure = callback_examples(
         lambda f, out, x: callbacks.pure_callback(f, out, x, vmap_method="sequential")
     )
@@ -393,6 +401,7 @@ def triangular(*flags):
 
 def plain_examples():
     """Give examples of the operations on arrays that are not elementwise."""
+    restart()
     x, v = X, floats(4)
     rows, updates = floats(4, 5), floats(3, 5)
     square, right = floats(3, 3) + 3 * np.eye(3, dtype="f4"), floats(3, 2)

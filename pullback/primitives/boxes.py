@@ -122,7 +122,9 @@ class AddBoxes(Primitive):
         # In place, one after the other. Joined by `concatenate`, up to eight pieces are
         # one loop without vectors that computes what they share again for each.
         for box, written, piece in zip(self.bounds, overlaps(self.bounds), pieces):
-            piece = Reshape(tuple([j - i for i, j in box])).lower(ctx, piece)
+            shape = tuple([j - i for i, j in box])
+            if piece.aval.shape != shape:
+                piece = Reshape(shape).lower(ctx, piece)
             if written:
                 before = slice_of(box).lower(ctx, total)
                 piece = ctx.emit("stablehlo.add", [before, piece], piece.aval)

@@ -90,14 +90,21 @@ def adjoint(x: Value) -> Value:
 
 def triangle(x: Value, lower: bool, offset: int = 0) -> Value:
     """Keep a triangle, `offset` diagonals short of the main one; zero elsewhere."""
-    found = at_once(lambda x: np.tril(x, -offset) if lower else np.triu(x, offset), x)
+
+    def cut(x: Any) -> Any:
+        return np.tril(x, -offset) if lower else np.triu(x, offset)
+
+    found = at_once(cut, x)
     if found is not None:
         return found
     shape = x.shape[-2:]
-    rows = broadcasted_iota(np.int32, shape, 0)
-    columns = broadcasted_iota(np.int32, shape, 1)
-    first, second = (rows, columns) if lower else (columns, rows)
-    return select(ge(first, add(second, offset)), x, 0.0)
+    kept: Value | None = at_once(lambda: cut(np.ones(shape, bool)))
+    if kept is None:
+        rows = broadcasted_iota(np.int32, shape, 0)
+        columns = broadcasted_iota(np.int32, shape, 1)
+        first, second = (rows, columns) if lower else (columns, rows)
+        kept = ge(first, add(second, offset))
+    return select(kept, x, 0.0)
 
 
 def identity(n: int, dtype: dtypes.Dtype) -> Value:

@@ -37,11 +37,11 @@ class Captured(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """One thing that an object holds: under which name, and where it was defined."""
+    """One thing that an object holds: under which name, and which callable holds it."""
 
     name: str
     value: Any
-    where: str
+    where: Any
 
 
 def find_captured(f: Any) -> list[Captured]:
@@ -122,36 +122,35 @@ def _captures_nothing(f: types.FunctionType) -> bool:
 def _parts(x: Any) -> Iterator[_Part]:
     """Give what an object holds that may capture values."""
     if isinstance(x, types.FunctionType):
-        where = defined_at(x)
         for name, cell in zip(x.__code__.co_freevars, x.__closure__ or ()):
             try:
-                yield _Part(name, cell.cell_contents, where)
+                yield _Part(name, cell.cell_contents, x)
             except ValueError:  # a variable that is not assigned yet
                 continue
         for value in x.__defaults__ or ():
-            yield _Part("a default", value, where)
+            yield _Part("a default", value, x)
         for name, value in (x.__kwdefaults__ or {}).items():
-            yield _Part(name, value, where)
+            yield _Part(name, value, x)
     elif isinstance(x, types.MethodType):
-        yield _Part("__func__", x.__func__, "")
-        yield _Part("self", x.__self__, defined_at(x))
+        yield _Part("__func__", x.__func__, None)
+        yield _Part("self", x.__self__, x)
     elif isinstance(x, functools.partial):
-        yield _Part("func", x.func, "")
+        yield _Part("func", x.func, None)
         for value in x.args:
-            yield _Part("a partial argument", value, defined_at(x))
+            yield _Part("a partial argument", value, x)
         for name, value in x.keywords.items():
-            yield _Part(name, value, defined_at(x))
+            yield _Part(name, value, x)
     elif isinstance(x, _CONTAINERS):
         items = x.items() if isinstance(x, dict) else enumerate(x)
         for key, value in items:
-            yield _Part(f"[{key!r}]", value, "")
+            yield _Part(f"[{key!r}]", value, None)
     elif attributes := _attributes(x):
         for name, value in attributes:
-            yield _Part(f".{name}", value, "")
+            yield _Part(f".{name}", value, None)
     elif not tree.is_leaf(x):
         level = tree.one_level(x)
         for entry, value in zip(level.entries, level.children):
-            yield _Part(f"[{entry!r}]", value, "")
+            yield _Part(f"[{entry!r}]", value, None)
 
 
 def _kind(x: Any, parts: Sequence[_Part]) -> Any:
@@ -217,9 +216,9 @@ class _Walk:
         # What of the graph is no value: equal for callables that do the same.
         self.form: list[Any] = []
         for root in roots:
-            self._visit(root, None, "", "")
+            self._visit(root, None, "", None)
 
-    def _visit(self, x: Any, holder: int | None, name: str, where: str) -> None:
+    def _visit(self, x: Any, holder: int | None, name: str, where: Any) -> None:
         if isinstance(x, _ATOMS):
             self.form.append((type(x), x))
             return
@@ -234,7 +233,7 @@ class _Walk:
         self.numbers[key] = len(self.kept)
         self.kept.append(x)
         if isinstance(x, (Array, Tracer)):
-            self.leaves[key] = Captured(x, name, where)
+            self.leaves[key] = Captured(x, name, defined_at(where) if where else "")
             self.form.append("a value")
             return
         self._note(x)

@@ -40,6 +40,8 @@ RULES = ("abstract", "eager", "lower", "jvp", "transpose", "batch")
 #: Classes that are no operations, but what several of them share.
 BASES = {
     "Linear": "recipe: a derivative that is the operation itself",
+    "Joining": "recipe: operands that are linear together",
+    "Parting": "recipe: one linear operand, several results",
     "Flat": "recipe: a derivative that is zero",
     "Elementwise": "the class of the rows of the table",
     "Collective": "what operations across a mapped axis share",

@@ -12,7 +12,7 @@ from pullback.core.aval import Aval, Shape
 from pullback.core.primitive import Primitive
 from pullback.core.zero import Unknown, Zero, is_zero
 from pullback.primitives.own_loops import store
-from pullback.primitives.recipes import batch_to_front, shifted
+from pullback.primitives.recipes import Parting, batch_to_front, shifted
 from pullback.primitives.shaping import Slice
 from pullback.primitives.stacking import Pick
 from pullback.primitives.structural import Reshape, frozen
@@ -34,7 +34,7 @@ def slice_of(box: Bounds, dropped: Axes = ()) -> Slice:
 
 
 @frozen
-class CutBoxes(Primitive):
+class CutBoxes(Parting):
     """Boxes of an array, each with its bounds on every axis; they may overlap.
 
     `dropped` has for each those axes, of length one, that are left out of it.
@@ -45,9 +45,6 @@ class CutBoxes(Primitive):
 
     bounds: tuple[Bounds, ...]
     dropped: tuple[Axes, ...]
-
-    multiple = True
-    linear = ((0,),)
 
     def slices(self) -> list[Slice]:
         """Give the operations that cut one box each."""
@@ -61,12 +58,6 @@ class CutBoxes(Primitive):
 
     def lower(self, ctx: Any, x: Any) -> list[Any]:
         return [cut.lower(ctx, x) for cut in self.slices()]
-
-    def jvp(self, primals: Any, tangents: Any) -> Any:
-        outs = self(*primals)
-        if is_zero(tangents[0]):
-            return outs, [Zero(like=y) for y in outs]
-        return outs, self(*tangents)
 
     def transpose(self, cotangents: Any, x: Any) -> Any:
         given = [not is_zero(ct) for ct in cotangents]

@@ -11,8 +11,14 @@ from pullback.core.aval import Aval
 from pullback.core.origin import called_at
 from pullback.core.primitive import Dim, Primitive, zeros_like_outputs
 from pullback.core.trace import Trace, Tracer, Value, using
+from pullback.core.zero import Zero, is_zero
 from pullback.errors import ArgumentError, DtypeError, ShapeError
-from pullback.primitives.structural import broadcast_new_axis, linear_jvp, move_axis
+from pullback.primitives.structural import (
+    broadcast_new_axis,
+    instantiate,
+    linear_jvp,
+    move_axis,
+)
 
 
 class Linear(Primitive):
@@ -24,6 +30,35 @@ class Linear(Primitive):
 
     def jvp(self, primals: Any, tangents: Any) -> Any:
         return linear_jvp(self, primals, tangents)
+
+
+class Joining(Primitive):
+    """An operation linear in all its operands together; zeros are written out."""
+
+    __slots__ = ()
+
+    linear = ((0, ...),)
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        y = self(*primals)
+        if all(map(is_zero, tangents)):
+            return y, Zero(like=y)
+        return y, self(*map(instantiate, tangents))
+
+
+class Parting(Primitive):
+    """An operation linear in its only operand, with several results."""
+
+    __slots__ = ()
+
+    multiple = True
+    linear = ((0,),)
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        outs = self(*primals)
+        if is_zero(tangents[0]):
+            return outs, [Zero(like=y) for y in outs]
+        return outs, self(*tangents)
 
 
 class Flat(Primitive):

@@ -16,7 +16,9 @@ from pullback.core.trace import Value
 from pullback.core.zero import Unknown, Zero, is_zero
 from pullback.primitives.own_loops import has_computed_operand
 from pullback.primitives.recipes import (
+    Joining,
     Linear,
+    Parting,
     batch_to_front,
     check_same_dtype,
     shape_error,
@@ -39,12 +41,10 @@ PaddingConfig = tuple[tuple[int, int, int], ...]
 
 
 @frozen
-class Concatenate(Primitive):
+class Concatenate(Joining):
     """Arrays joined along an axis they have."""
 
     axis: int
-
-    linear = ((0, ...),)
 
     def abstract(self, *avals: Aval) -> Aval:
         first, axis = avals[0], self.axis
@@ -82,12 +82,6 @@ class Concatenate(Primitive):
         out = self.abstract(*[x.aval for x in operands])
         attribute = f"dimension = {self.axis} : i64"
         return ctx.emit("stablehlo.concatenate", operands, out, attribute)
-
-    def jvp(self, primals: Any, tangents: Any) -> Any:
-        y = self(*primals)
-        if all(map(is_zero, tangents)):
-            return y, Zero(like=y)
-        return y, self(*map(instantiate, tangents))
 
     def transpose(self, ct: Any, *operands: Any) -> Any:
         out: list[Any] = []
@@ -315,7 +309,7 @@ def slice_in_dim(x: Value, start: int, limit: int, axis: int, stride: int = 1) -
 
 
 @frozen
-class Split(Primitive):
+class Split(Parting):
     """The pieces of an axis, of given lengths, from its beginning to its end.
 
     Of slices each would add its cotangent, padded, to those of the others; that of all
@@ -324,9 +318,6 @@ class Split(Primitive):
 
     sizes: tuple[int, ...]
     axis: int
-
-    multiple = True
-    linear = ((0,),)
 
     def bounds(self) -> list[tuple[int, int]]:
         """Give where each piece begins and ends."""
@@ -349,12 +340,6 @@ class Split(Primitive):
             piece = Slice(tuple(starts), tuple(limits), (1,) * rank)
             found.append(piece.lower(ctx, x))
         return found
-
-    def jvp(self, primals: Any, tangents: Any) -> Any:
-        outs = self(*primals)
-        if is_zero(tangents[0]):
-            return outs, [Zero(like=y) for y in outs]
-        return outs, self(*tangents)
 
     def transpose(self, cotangents: Any, x: Any) -> Any:
         pieces = []

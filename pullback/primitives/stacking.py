@@ -14,10 +14,11 @@ import numpy as np
 
 from pullback.core.at_once import at_once
 from pullback.core.aval import Aval
-from pullback.core.primitive import Primitive
 from pullback.core.trace import Value
-from pullback.core.zero import Unknown, Zero, is_zero
+from pullback.core.zero import Unknown, is_zero
 from pullback.primitives.recipes import (
+    Joining,
+    Parting,
     batch_to_front,
     check_same_dtype,
     shape_error,
@@ -106,12 +107,10 @@ def _pick_member(shape: tuple[int, ...], i: int, axis: int) -> Pick:
 
 
 @frozen
-class Stack(Primitive):
+class Stack(Joining):
     """Arrays of one shape joined along a new axis."""
 
     axis: int
-
-    linear = ((0, ...),)
 
     def abstract(self, *avals: Aval) -> Aval:
         first = avals[0]
@@ -135,12 +134,6 @@ class Stack(Primitive):
         pieces = [one.lower(ctx, x) for x in operands]
         return Concatenate(self.axis).lower(ctx, *pieces) if pieces[1:] else pieces[0]
 
-    def jvp(self, primals: Any, tangents: Any) -> Any:
-        y = self(*primals)
-        if all(map(is_zero, tangents)):
-            return y, Zero(like=y)
-        return y, self(*map(instantiate, tangents))
-
     def transpose(self, ct: Any, *operands: Any) -> Any:
         unknown = [isinstance(x, Unknown) for x in operands]
         if all(unknown):
@@ -159,13 +152,10 @@ def stack(operands: Sequence[Value], axis: int) -> Value:
 
 
 @frozen
-class Unstack(Primitive):
+class Unstack(Parting):
     """All members of an axis, each without that axis."""
 
     axis: int
-
-    multiple = True
-    linear = ((0,),)
 
     def abstract(self, x: Aval) -> list[Aval]:
         each = Aval(without(x.shape, (self.axis,)), x.dtype, x.weak)
@@ -179,12 +169,6 @@ class Unstack(Primitive):
         each = Reshape(without(x.aval.shape, (self.axis,)))
         pieces = Split((1,) * n, self.axis).lower(ctx, x)
         return [each.lower(ctx, piece) for piece in pieces]
-
-    def jvp(self, primals: Any, tangents: Any) -> Any:
-        outs = self(*primals)
-        if is_zero(tangents[0]):
-            return outs, [Zero(like=y) for y in outs]
-        return outs, self(*tangents)
 
     def transpose(self, cotangents: Any, x: Any) -> Any:
         given = [i for i, ct in enumerate(cotangents) if not is_zero(ct)]

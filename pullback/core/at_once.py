@@ -37,23 +37,23 @@ def numpy_values(*xs: Any) -> list[Any] | None:
     return values
 
 
-def at_once(function: Callable[..., Any], *xs: Any) -> Array | None:
+def at_once(
+    function: Callable[..., Any], *xs: Any, weak: bool | None = None
+) -> Array | None:
     """Let NumPy compute a function of arrays, or give None where it may not.
 
     Args:
         function: takes NumPy values, and gives one in the dtype that the operations
             would give; it may give None as well.
         xs: arrays and traced values.
-
-    Returns:
-        An array, weak if there are `xs` and all are weak.
+        weak: whether the result is; by default, if there are `xs` and all are.
     """
     values = numpy_values(*xs)
     if values is None:
         return None
     found = quietly(function, values)
-    return (
-        None
-        if found is None
-        else from_host(found, bool(xs) and all([x.weak for x in xs]))
-    )
+    if found is None:
+        return None
+    if weak is None:
+        weak = bool(xs) and all([x.weak for x in xs])
+    return from_host(found, weak)

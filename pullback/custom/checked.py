@@ -14,6 +14,7 @@ from pullback.primitives.checks import CODE, Check, Info, Kind
 from pullback.primitives.structural import full, zeros_of
 from pullback.primitives.table import eq, select
 from pullback.transforms.checks import (
+    Around,
     CheckTrace,
     Findings,
     Rules,
@@ -23,7 +24,7 @@ from pullback.transforms.checks import (
 from pullback.transforms.stage import stage_flat
 
 
-class CheckedSite:
+class CheckedSite(Around):
     """A site whose outputs are followed by what checks found, which has no tangents.
 
     Whichever runs first, the function or a rule, says which checks there are. A program
@@ -31,16 +32,7 @@ class CheckedSite:
     run, by whoever differentiates.
     """
 
-    __slots__ = ("asked", "info", "inner")
-
-    def __init__(self, inner: Any, trace: CheckTrace, info: Info | None = None):
-        self.inner = inner
-        self.asked = trace.kinds, trace.rules
-        self.info = info
-
-    def __getattr__(self, name: str) -> Any:
-        # What does not run the function is the inner site's: names, rules, origin.
-        return getattr(self.inner, name)
+    __slots__ = ()
 
     def has_vmap(self) -> bool:
         """Whether a batching rule may be used: it would not say what it found."""

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pullback.core.trace import Tracer, Value, using
 from pullback.implicit.linear_operation import LinearSolve
-from pullback.primitives.checks import Info
-from pullback.transforms.checks import CheckTrace, Rules, check_flat
+from pullback.transforms.checks import Around, CheckTrace, Rules, check_flat
 
 
-class CheckedSystem:
+class CheckedSystem(Around):
     """A linear system whose solver also gives what its checks found, beside x."""
 
-    __slots__ = ("asked", "info", "inner")
+    __slots__ = ()
 
     has_aux = True
-
-    def __init__(self, inner: Any, trace: CheckTrace, info: Info | None = None):
-        self.inner = inner
-        self.asked = trace.kinds, trace.rules
-        self.info = info
-
-    def __getattr__(self, name: str) -> Any:
-        # The matrix, and who solves, are the inner system's.
-        return getattr(self.inner, name)
 
     def run(self, operands: Sequence[Value]) -> list[Value]:
         """Solve: give x, and what else the solver gives, and what was found."""

@@ -33,20 +33,15 @@ def _operands(who: str, a: Any, b: Any, wanted: Any) -> list[Value]:
     return [convert(x, dtypes.canonical(wanted)) for x in pair]
 
 
-#: The axes that are contracted where NumPy multiplies vectors and matrices.
-_MATRICES = frozenset((((0,), (0,)), ((1,), (0,))))
-
-
 def _contract(
     a: Value, b: Value, axes: tuple[Axes, Axes], batch: tuple[Axes, Axes], how: Any
 ) -> Value:
     """Contract axes of two arrays of one dtype; the result has batch axes first."""
-    if axes in _MATRICES and batch == ((), ()) and type(a) is type(b) is Array:
-        m, n = len(a.shape), len(b.shape)
-        if m <= 2 and n <= 2 and axes == ((m - 1,), (0,)):
-            found = at_once(np.matmul, a, b)
-            if found is not None:
-                return found
+    if type(a) is type(b) is Array and batch == ((), ()):
+        plain = axes == ((len(a.shape) - 1,), (0,))
+        found = _product_at_once(a, b) if plain else None
+        if found is not None:
+            return found
     return dot_general(a, b, (axes, batch), precision=how)
 
 

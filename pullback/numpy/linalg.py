@@ -36,6 +36,7 @@ from pullback.numpy.norms import (
     matrix_norm,
     norm,
     norm_of_matrices,
+    numpy_hermitian_part,
     squared_size,
     vector_norm,
 )
@@ -381,16 +382,12 @@ def cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> V
     """
     x = matrix("cholesky", a, square=True)
     if symmetrize_input and not upper:
-        found = at_once(_unless_refused(_numpy_cholesky), x)
+        factored = _unless_refused(np.linalg.cholesky)
+        found = at_once(lambda x: factored(numpy_hermitian_part(x)), x)
         if found is not None:
             return found
     lower = factors.cholesky(hermitian_part(x) if symmetrize_input else x)
     return adjoint(lower) if upper else lower
-
-
-def _numpy_cholesky(a: Any) -> Any:
-    """Factor the mean of NumPy matrices and their adjoints."""
-    return np.linalg.cholesky((a + np.conj(a.swapaxes(-1, -2))) * a.dtype.type(0.5))
 
 
 def qr(a: Any, mode: str = "reduced") -> Any:

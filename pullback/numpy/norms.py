@@ -76,9 +76,14 @@ def choice(who: str, name: str, given: Any, choices: Sequence[Any]) -> Any:
     return option(f"linalg.{who}", name, given, choices)
 
 
+def numpy_hermitian_part(a: Any) -> Any:
+    """Do as `hermitian_part`, of NumPy arrays."""
+    return (a + np.conj(a.swapaxes(-1, -2))) * a.dtype.type(0.5)
+
+
 def hermitian_part(a: Value) -> Value:
     """Give the mean of matrices and their adjoints."""
-    found = at_once(lambda a: (a + np.conj(a.swapaxes(-1, -2))) * a.dtype.type(0.5), a)
+    found = at_once(numpy_hermitian_part, a)
     if found is not None:
         return found
     return mul(add(a, adjoint(a)), 0.5)

@@ -140,9 +140,11 @@ def searchsorted(
     if sorter is not None:
         a = taking.take(a, sorter, mode="clip")
     dtype = dtypes.scalar_dtype(int)
-    found = at_once(lambda a, v: a.searchsorted(v, side).astype(dtype), a, v)
+    found = at_once(
+        lambda a, v: a.searchsorted(v, side).astype(dtype), a, v, weak=False
+    )
     if found is not None:
-        return from_host(found.host)
+        return found
     places = structural.full(v.shape, 0, dtype)
     rest = a.shape[0]
     goes_before = _before_left if side == "left" else _before_right

@@ -78,9 +78,9 @@ def take(
             where=called_at(),
             mend="Use 'fill', 'clip' or 'wrap'.",
         )
-    found = at_once(lambda a, i: _take(a, i, axis, mode), a, places)
+    found = at_once(lambda a, i: _take(a, i, axis, mode), a, places, weak=a.weak_type)
     if found is not None:
-        return from_host(found.host, a.weak_type)
+        return found
     how = _MODES.get(mode, mode)
     if how == "wrap":
         places, how = ufuncs.remainder(places, n), CLIP

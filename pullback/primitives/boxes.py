@@ -95,10 +95,7 @@ class AddBoxes(Primitive):
     def eager(self, *pieces: Any) -> Any:
         total = np.zeros(self.shape, pieces[0].dtype)
         for box, axes, piece in zip(self.bounds, self.dropped, pieces):
-            index: list[Any] = [slice(*ends) for ends in box]
-            for axis in axes:
-                index[axis] = box[axis][0]
-            total[tuple(index)] += piece
+            total[slice_of(box, axes).index()] += piece
         return total
 
     def lower(self, ctx: Any, *pieces: Any) -> Any:

@@ -245,7 +245,11 @@ class Slice(Linear):
         return Aval(shape, x.dtype, x.weak)
 
     def eager(self, x: Any) -> Any:
-        return x[tuple(map(slice, self.starts, self.limits, self.strides))]
+        return x[self.index()]
+
+    def index(self) -> tuple[Any, ...]:
+        """Give the index that means the same to NumPy."""
+        return tuple(map(slice, self.starts, self.limits, self.strides))
 
     def lower(self, ctx: Any, x: Any) -> Any:
         attributes = (
@@ -266,10 +270,14 @@ class Slice(Linear):
 
     def batch(self, size: int, operands: Any, dims: Any) -> Any:
         (x,), (d,) = operands, dims
+        return self.with_axis(size, d)(x), d
+
+    def with_axis(self, size: int, d: int) -> Slice:
+        """Give the same box with all of one more axis, at `d`."""
         starts = (*self.starts[:d], 0, *self.starts[d:])
         limits = (*self.limits[:d], size, *self.limits[d:])
         strides = (*self.strides[:d], 1, *self.strides[d:])
-        return Slice(starts, limits, strides)(x), d
+        return Slice(starts, limits, strides)
 
 
 def slice_(

@@ -47,15 +47,15 @@ class Pick(Slice):
         box = Slice.abstract(self, x)
         return Aval(without(box.shape, self.dropped), box.dtype, box.weak)
 
-    def eager(self, x: Any) -> Any:
-        index: list[Any] = list(map(slice, self.starts, self.limits, self.strides))
+    def index(self) -> tuple[Any, ...]:
+        index = list(Slice.index(self))
         for axis in self.dropped:
             index[axis] = self.starts[axis]
-        return x[tuple(index)]
+        return tuple(index)
 
     def lower(self, ctx: Any, x: Any) -> Any:
         box = Slice(self.starts, self.limits, self.strides).lower(ctx, x)
-        return Reshape(self.abstract(x.aval).shape).lower(ctx, box)
+        return Reshape(without(box.aval.shape, self.dropped)).lower(ctx, box)
 
     def transpose(self, ct: Any, x: Any) -> Any:
         found = at_once(lambda ct: self.put_into_zeros(ct, x.aval), ct)
@@ -66,18 +66,14 @@ class Pick(Slice):
     def put_into_zeros(self, ct: Any, x: Aval) -> Any:
         """Give the transpose of NumPy's."""
         total = np.zeros(x.shape, ct.dtype)
-        index: list[Any] = list(map(slice, self.starts, self.limits, self.strides))
-        for axis in self.dropped:
-            index[axis] = self.starts[axis]
-        total[tuple(index)] = ct
+        total[self.index()] = ct
         return total
 
     def batch(self, size: int, operands: Any, dims: Any) -> Any:
         (x,), (d,) = operands, dims
-        starts = (*self.starts[:d], 0, *self.starts[d:])
-        limits = (*self.limits[:d], size, *self.limits[d:])
-        strides = (*self.strides[:d], 1, *self.strides[d:])
-        out = Pick(starts, limits, strides, shifted(self.dropped, d))(x)
+        box = self.with_axis(size, d)
+        dropped = shifted(self.dropped, d)
+        out = Pick(box.starts, box.limits, box.strides, dropped)(x)
         return out, d - sum(axis < d for axis in self.dropped)
 
 

@@ -203,6 +203,26 @@ class CheckTrace(Trace):
         return found
 
 
+class Around:
+    """What stands in the place of something that runs a user's functions, with checks.
+
+    Args:
+        inner: that something; all that runs nothing is its own.
+        trace: who asks.
+        info: the checks, if they are known.
+    """
+
+    __slots__ = ("asked", "info", "inner")
+
+    def __init__(self, inner: Any, trace: CheckTrace, info: Info | None = None):
+        self.inner = inner
+        self.asked = trace.kinds, trace.rules
+        self.info = info
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
 def check_flat(
     f: Callable[..., Sequence[Value]],
     values: Sequence[Value],

@@ -158,7 +158,7 @@ def join_slices(steps: list[Step]) -> list[Step]:
 def worth_joining(aval: Aval, cuts: Sequence[Step]) -> bool:
     """Whether so many slices of an array of this type had better be one operation."""
     if len(cuts) > 1 and current_trace().at_once:
-        return True
+        return True  # what is padded and added is two operations more, of any size
     columns = all(
         cut.limits[-1] - cut.starts[-1] <= COLUMN
         for cut, *_ in cuts
